@@ -1,0 +1,47 @@
+"""Interfaces between the blocks: the stallable stream, the free-running flow and the window's beat.
+
+Elements lie in a payload without gaps, element 0 in the low bits.
+"""
+
+from amaranth import Shape, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import Out
+
+from bwnhw.blocks import Step, Window
+
+
+def StreamSignature(lanes: int, bits: int) -> stream.Signature:  # named as a class: Amaranth's own can't be subclassed
+    """A stallable stream: `valid`, `ready`, and a `payload` of `lanes` elements of `bits` each."""
+    return stream.Signature(unsigned(lanes * bits))
+
+
+class FlowSignature(wiring.Signature):
+    """A free-running flow that nobody can stall: `valid` and a `payload` of `lanes` elements of `bits` each."""
+
+    def __init__(self, lanes: int, bits: int) -> None:
+        super().__init__({"valid": Out(1), "payload": Out(unsigned(lanes * bits))})
+
+
+def max_shift(steps: tuple[Step, ...]) -> int:
+    """Greatest left shift of an accumulator before a step."""
+    return max(step.shift for step in steps)
+
+
+class BeatSignature(wiring.Signature):
+    """What a window hands to its core every cycle in which `valid` is high.
+
+    `data`: taps × lanes elements of `planes` bits, element tap·lanes + lane at bit `planes` times that. `first`, `last`: of the group.
+    `shift`: of the step on its first beat, else 0. `fold`: address of the weights. `offset`: class·groups + group, on every
+    beat of the group. Members whose only value is 0 have width 0.
+    """
+
+    def __init__(self, window: Window) -> None:
+        super().__init__({
+            "valid": Out(1),
+            "data": Out(unsigned(window.taps * window.lanes * window.planes)),
+            "first": Out(1),
+            "last": Out(1),
+            "shift": Out(Shape.cast(range(max_shift(window.steps) + 1))),
+            "fold": Out(Shape.cast(range(window.fold_depth))),
+            "offset": Out(Shape.cast(range(window.classes * window.groups))),
+        })
