@@ -22,6 +22,11 @@ class FlowSignature(wiring.Signature):
         super().__init__({"valid": Out(1), "payload": Out(unsigned(lanes * bits))})
 
 
+def index_shape(count: int) -> Shape:
+    """Shape of a number in 0..count−1; at least 1 bit, since a port of no bits becomes `[-1:0]` in Verilog."""
+    return unsigned(max(1, (count - 1).bit_length()))
+
+
 def max_shift(steps: tuple[Step, ...]) -> int:
     """Greatest left shift of an accumulator before a step."""
     return max(step.shift for step in steps)
@@ -32,7 +37,7 @@ class BeatSignature(wiring.Signature):
 
     `data`: taps × lanes elements of `planes` bits, element tap·lanes + lane at bit `planes` times that. `first`, `last`: of the group.
     `shift`: of the step on its first beat, else 0. `fold`: address of the weights. `offset`: class·groups + group, on every
-    beat of the group. Members whose only value is 0 have width 0.
+    beat of the group. A member whose only value is 0 has 1 bit.
     """
 
     def __init__(self, window: Window) -> None:
@@ -41,7 +46,7 @@ class BeatSignature(wiring.Signature):
             "data": Out(unsigned(window.taps * window.lanes * window.planes)),
             "first": Out(1),
             "last": Out(1),
-            "shift": Out(Shape.cast(range(max_shift(window.steps) + 1))),
-            "fold": Out(Shape.cast(range(window.fold_depth))),
-            "offset": Out(Shape.cast(range(window.classes * window.groups))),
+            "shift": Out(index_shape(max_shift(window.steps) + 1)),
+            "fold": Out(index_shape(window.fold_depth)),
+            "offset": Out(index_shape(window.classes * window.groups)),
         })
