@@ -1,6 +1,6 @@
 """From topology and plan to the bill of blocks (`bwnhw.blocks.Design`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bwnhw.blocks import Array, Best, Core, Design, Downsize, Fifo, Port, Reduce, Scaler, Stage, Step, Thresholds, Upsize, Window
 from bwnhw.errors import PlanError
@@ -172,7 +172,7 @@ def _with_depth(window: Window, depth: int, index: int) -> Window:
     least = int((window.geometry.need - window.geometry.keep).max()) * window.words
     if depth < least or depth & (depth - 1):
         raise PlanError(f"node {index}: buffer must be a power of two of at least {least} words, not {depth}")
-    return Window(**{**window.__dict__, "depth": depth})
+    return replace(window, depth=depth)
 
 
 def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window) -> Array:

@@ -1,0 +1,178 @@
+"""Exact cycles of a design, without simulating it: the blocks' timing rules as a max-plus recurrence over tokens.
+
+Cycle 0 is the first input handshake in an empty pipeline. Unless `Traffic` says otherwise the source is always valid and the sink
+always ready. docs/estimates.md explains the numbers; `bwnhw.events` holds the rules, block by block.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bwnhw import events
+from bwnhw.blocks import Design, Stage, Upsize
+from bwnhw.errors import PlanError
+from bwnhw.events import Channel, Process
+
+ALWAYS = (True,)
+MAX_IMAGES = 64  # a design's period has always shown within a few images; this only bounds the search
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """When the outside world plays along: two patterns, each repeated for ever, indexed by cycle.
+
+    `source[t]`: the source may begin to offer a beat in cycle t (and then holds it until it is taken); source[0] must be true, since
+    cycle 0 is the first handshake. `sink[t]`: the sink is ready in cycle t.
+    """
+
+    source: Sequence[bool] = ALWAYS
+    sink: Sequence[bool] = ALWAYS
+
+
+@dataclass(frozen=True)
+class StageCycles:
+    """Cycles in which the first and the last output beat of every image left a stage (were read from its FIFO)."""
+
+    name: str
+    nodes: tuple[int, ...]
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+
+    @property
+    def latency(self) -> int:
+        """Cycle of the stage's last output of image 0."""
+        return self.last[0]
+
+    @property
+    def interval(self) -> int:
+        """Cycles between the last outputs of the last two images."""
+        return self.last[-1] - self.last[-2]
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Output handshake cycles of at least three images: of the design (its last stage) and of every stage."""
+
+    stages: tuple[StageCycles, ...]
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """Cycle of every image's first output handshake."""
+        return self.stages[-1].first
+
+    @property
+    def last(self) -> tuple[int, ...]:
+        """Cycle of every image's last output handshake."""
+        return self.stages[-1].last
+
+    @property
+    def latency(self) -> int:
+        """Cycle of the last output handshake of image 0."""
+        return self.last[0]
+
+    @property
+    def interval(self) -> int:
+        """Cycles from image to image: the distance of the last two last outputs."""
+        return self.last[-1] - self.last[-2]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last two intervals were equal (always, without a `Traffic`)."""
+        return _settled(self.last)
+
+
+def cycles(design: Design, images: int | None = None, traffic: Traffic = Traffic()) -> Cycles:
+    """Exact cycles of a run of `images` images (at least 3), or of as many as it takes for two successive intervals to be equal.
+
+    Raises PlanError where a buffer is too small for the design to go on, or where a traffic pattern is never true.
+    """
+    if not any(traffic.source) or not any(traffic.sink) or not traffic.source[0]:
+        raise PlanError("traffic: expected a source pattern that begins with true and a sink pattern with a true, found none")
+    run = _Run(design, traffic)
+    last: list[int] = []
+    while len(last) < (max(images, 3) if images else MAX_IMAGES) and not (images is None and _settled(last)):
+        last.append(run.image())
+    return Cycles(tuple(run.stage_cycles(number, len(last)) for number in range(len(design.stages))))
+
+
+def stage_beats(design: Design) -> tuple[int, ...]:
+    """Output beats per image of every stage."""
+    beats, counts = design.input.beats, []
+    for stage in design.stages:
+        if stage.window:
+            beats = stage.window.geometry.out_height * stage.window.geometry.out_width * stage.window.groups
+        else:
+            beats //= stage.group
+        counts.append(beats)
+    return tuple(counts)
+
+
+def _settled(last: Sequence[int]) -> bool:
+    return len(last) >= 3 and last[-1] - last[-2] == last[-2] - last[-3]
+
+
+class _Run:
+    """One run of a design, image after image: the channels' times so far and the processes that extend them."""
+
+    def __init__(self, design: Design, traffic: Traffic) -> None:
+        self._design = design
+        self._beats = stage_beats(design)
+        self._images = 0
+        self._outputs = [Channel() for _ in design.stages]
+        self._input = Channel()
+        self._inner: list[Channel] = []
+        self._fed = traffic.source == ALWAYS
+        self._processes: list[Process] = [] if self._fed else [events.source(self._input, traffic.source)]
+        self._windows: list[tuple[Stage, Channel, list[int]]] = []
+        before = self._input
+        for stage, after in zip(design.stages, self._outputs, strict=True):
+            self._add(stage, before, after)
+            before = after
+        self._processes.append(events.sink(before, traffic.sink))
+
+    def _add(self, stage: Stage, inputs: Channel, outputs: Channel) -> None:
+        for block in stage.resizers:
+            between = Channel()
+            process = events.upsize if isinstance(block, Upsize) else events.downsize
+            self._processes.append(process(block.ratio, inputs, between))
+            self._inner.append(between)
+            inputs = between
+        if stage.window:
+            releases: list[int] = []
+            self._processes.append(events.write(stage.window, inputs, releases))
+            self._processes.append(events.sequence(stage, stage.window, inputs, releases, outputs))
+            self._windows.append((stage, inputs, releases))
+        else:
+            self._processes.append(events.pass_on(stage, inputs, outputs))
+
+    def image(self) -> int:
+        """Run until one more image has left every stage; the cycle of its last output."""
+        if self._fed:  # an always valid source offers everything at once, its consumer takes one beat per cycle
+            self._input.offers.extend([0] * self._design.input.beats)
+        self._images += 1
+        known = -1
+        while any(len(channel.takes) < self._images * beats for channel, beats in zip(self._outputs, self._beats, strict=True)):
+            for process in self._processes:
+                next(process)
+            before, known = known, self._known()
+            if known == before:
+                raise PlanError(self._stuck())
+        return self._outputs[-1].takes[self._images * self._beats[-1] - 1]
+
+    def stage_cycles(self, number: int, images: int) -> StageCycles:
+        stage, beats, takes = self._design.stages[number], self._beats[number], self._outputs[number].takes
+        return StageCycles(stage.name, stage.nodes, tuple(takes[i * beats] for i in range(images)),
+                           tuple(takes[i * beats + beats - 1] for i in range(images)))
+
+    def _known(self) -> int:
+        channels = (self._input, *self._inner, *self._outputs)
+        return sum(len(channel.offers) + len(channel.takes) for channel in channels) + sum(len(r) for _, _, r in self._windows)
+
+    def _stuck(self) -> str:
+        for stage, inputs, releases in self._windows:
+            window = stage.window
+            if window and len(inputs.offers) > len(inputs.takes):
+                image, pixel = divmod(len(releases), len(window.geometry.need))
+                words = window.geometry.height * window.geometry.width * image + int(window.geometry.need[pixel])
+                if len(inputs.takes) < words * window.words:
+                    return f"stage {stage.name}: output pixel {pixel} needs more than the {window.depth} words its buffer holds"
+        return "the design can't go on: no stage has both work and room for its result"
