@@ -1,0 +1,111 @@
+// The batch runner: drives a Verilated stream design from memory to memory. One call is one run from reset; calls in
+// several threads are independent. Same file for every design: port widths come in as numbers of bytes.
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+#include "Vdut.h"
+#include "verilated.h"
+
+// Mirrored by `_Job` in batch.py. Cycle numbers count from the first input handshake, which is cycle 0.
+struct Job {
+    const uint8_t* input;  // images × in_beats × in_bytes
+    uint8_t* output;       // images × out_beats × out_bytes
+    int64_t* first;        // per image: cycle of its first output beat
+    int64_t* last;         // per image: cycle of its last output beat
+    int64_t images, in_beats, in_bytes, out_beats, out_bytes;
+    int64_t idle_limit;    // give up after so many cycles without a handshake
+    uint64_t seed;         // of the gaps and, where not 0, of random register contents before reset
+    int64_t source_gap;    // chance in 256 that the source pauses in a cycle; once valid, it stays so until taken
+    int64_t sink_gap;      // chance in 256 that the sink isn't ready in a cycle
+    int64_t sent, received, cycles;        // beats in, beats out, cycles since cycle 0
+    int64_t last_errors, frame_errors;     // beats with a wrong tlast; cycles with frame_error
+    int64_t done;          // images finished, read by another thread
+    int64_t cancel;        // set by another thread
+};
+
+enum Status { FINISHED = 0, STUCK = 1, CANCELLED = 2 };
+
+static constexpr int RESET_CYCLES = 8;
+static constexpr int64_t POLL_CYCLES = 4096;
+
+// Marsaglia's xorshift64: any full-period generator does, this one is short.
+static uint64_t next_random(uint64_t& state) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static bool pauses(uint64_t& state, int64_t chance) {
+    return chance > 0 && static_cast<int64_t>(next_random(state) >> 56) < chance;
+}
+
+extern "C" int bwnhw_run(Job* job) {
+    const auto context = std::make_unique<VerilatedContext>();
+    if (job->seed) {
+        context->randReset(2);
+        context->randSeed(static_cast<int>(job->seed & 0x7fffffff));
+    }
+    const auto dut = std::make_unique<Vdut>(context.get());
+    uint64_t random = job->seed * 2 + 1;
+
+    dut->aresetn = 0;
+    dut->s_axis_tvalid = 0;
+    dut->m_axis_tready = 0;
+    for (int i = 0; i < RESET_CYCLES; i++) {
+        dut->aclk = 0;
+        dut->eval();
+        dut->aclk = 1;
+        dut->eval();
+    }
+    dut->aresetn = 1;
+
+    const int64_t to_send = job->images * job->in_beats;
+    const int64_t to_receive = job->images * job->out_beats;
+    int64_t cycle = -1;  // no input handshake yet
+    int64_t idle = 0, ticks = 0;
+    bool offering = false;
+    while (job->received < to_receive) {
+        if (++idle > job->idle_limit) return STUCK;
+        if (++ticks % POLL_CYCLES == 0 && __atomic_load_n(&job->cancel, __ATOMIC_RELAXED)) return CANCELLED;
+
+        offering = job->sent < to_send && (offering || !pauses(random, job->source_gap));
+        dut->aclk = 0;
+        dut->s_axis_tvalid = offering;
+        if (offering) {
+            std::memcpy(&dut->s_axis_tdata, job->input + job->sent * job->in_bytes, job->in_bytes);
+            dut->s_axis_tlast = (job->sent + 1) % job->in_beats == 0;
+        }
+        dut->m_axis_tready = !pauses(random, job->sink_gap);
+        dut->eval();
+
+        if (offering && dut->s_axis_tready) {
+            if (cycle < 0) cycle = 0;
+            job->sent++;
+            offering = false;
+            idle = 0;
+        }
+        if (dut->m_axis_tvalid && dut->m_axis_tready) {
+            const int64_t image = job->received / job->out_beats, beat = job->received % job->out_beats;
+            const bool is_last = beat + 1 == job->out_beats;
+            std::memcpy(job->output + job->received * job->out_bytes, &dut->m_axis_tdata, job->out_bytes);
+            job->last_errors += static_cast<bool>(dut->m_axis_tlast) != is_last;
+            if (beat == 0) job->first[image] = cycle;
+            if (is_last) {
+                job->last[image] = cycle;
+                __atomic_store_n(&job->done, image + 1, __ATOMIC_RELAXED);
+            }
+            job->received++;
+            idle = 0;
+        }
+        job->frame_errors += dut->frame_error;
+        dut->aclk = 1;
+        dut->eval();
+        if (cycle >= 0) cycle++;
+    }
+    job->cycles = cycle;
+    dut->final();
+    return FINISHED;
+}

@@ -1,0 +1,119 @@
+"""The batch runner: whole data sets through the Verilated design, every output and the cycle of every image's first and last beat."""
+
+import ctypes
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bwnhw.errors import BwnhwError, MismatchError
+from bwnhw.sim.cache import default_cache
+from bwnhw.sim.interface import Interface
+from bwnhw.sim.packing import pack, unpack
+from bwnhw.sim.verilator import build_library, find_tools
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How source and sink behave: chances in 256 to pause in a cycle, and the seed of the pauses.
+
+    A `seed` other than 0 also fills all registers with random bits before reset. The default never pauses.
+    """
+
+    seed: int = 0
+    source_gap: int = 0
+    sink_gap: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """outputs int64 (N, C, H, W); first_output, last_output int64 (N,), cycles since the first input handshake of the image's run.
+
+    `starts` are the images at which a run (one per job) starts in an empty pipeline; the first is 0.
+    """
+
+    outputs: NDArray[np.int64]
+    first_output: NDArray[np.int64]
+    last_output: NDArray[np.int64]
+    starts: tuple[int, ...]
+    versions: dict[str, str]
+
+
+class _Job(ctypes.Structure):
+    """Mirror of `struct Job` in batch.cpp."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("input", "output", "first", "last")] + [
+        (name, ctypes.c_int64) for name in (
+            "images", "in_beats", "in_bytes", "out_beats", "out_bytes", "idle_limit", "seed", "source_gap", "sink_gap",
+            "sent", "received", "cycles", "last_errors", "frame_errors", "done", "cancel")]
+
+
+def run_batch(interface: Interface, codes: NDArray[np.integer], *, jobs: int = 1, progress: Progress | None = None,
+              traffic: Traffic = Traffic(), idle_limit: int = 1 << 20, cache: Path | None = None, level: int = 1) -> BatchResult:
+    """Push codes (N, C, H, W) through the design; `jobs` runs share the images and go on at once.
+
+    `progress(done, total)` is called about five times a second. `level` is the C++ compiler's optimisation, 0..3.
+    Raises MismatchError where the design stops answering (no handshake on either port in `idle_limit` cycles), sets tlast on a
+    wrong beat or reports a frame error; MissingError, ToolError as `build_library`; InputError for codes that don't fit.
+    """
+    tools = find_tools()
+    jobs = max(1, min(jobs, len(codes)))
+    library = ctypes.CDLL(str(build_library(interface, cache or default_cache(), tools, jobs, level)))
+    beats = np.ascontiguousarray(pack(codes, interface.source))
+    output = np.zeros((len(codes), interface.sink.beats, interface.sink.beat_bytes), np.uint8)
+    first, last = np.full((2, len(codes)), -1, np.int64)
+    starts = [len(codes) * job // jobs for job in range(jobs + 1)]
+    runs = []
+    for start, stop in zip(starts, starts[1:], strict=False):
+        runs.append(_Job(beats[start:].ctypes.data, output[start:].ctypes.data, first[start:].ctypes.data, last[start:].ctypes.data,
+                         stop - start, interface.source.beats, interface.source.beat_bytes, interface.sink.beats,
+                         interface.sink.beat_bytes, idle_limit, traffic.seed, traffic.source_gap, traffic.sink_gap))
+    statuses = _run_all(library, runs, len(codes), progress)
+    for start, run, status in zip(starts, runs, statuses, strict=False):
+        _check(interface, run, status, start)
+    return BatchResult(unpack(output, interface.sink), first, last, tuple(starts[:-1]),
+                       {"verilator": f"{tools.version} ({tools.origin})"})
+
+
+def _run_all(library: ctypes.CDLL, runs: list[_Job], total: int, progress: Progress | None) -> list[int]:
+    """Every run in a thread of its own (ctypes lets go of the interpreter); interrupted, all of them are told to stop."""
+    statuses = [-1] * len(runs)
+
+    def work(number: int) -> None:
+        statuses[number] = library.bwnhw_run(ctypes.byref(runs[number]))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(runs))]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.2)
+                if progress:
+                    progress(sum(run.done for run in runs), total)
+    except BaseException:
+        for run in runs:
+            run.cancel = 1
+        for thread in threads:
+            thread.join()
+        raise
+    return statuses
+
+
+def _check(interface: Interface, run: _Job, status: int, start: int) -> None:
+    where = (f"{interface.top}: image {start + run.received // interface.sink.beats}, "
+             f"output beat {run.received % interface.sink.beats} of {interface.sink.beats}")
+    if status == 1:
+        raise MismatchError(f"{where} never came: no handshake in {run.idle_limit} cycles, after {run.sent} of "
+                            f"{run.images * run.in_beats} input beats had been taken")
+    if status != 0:
+        raise BwnhwError(f"{where}: the batch run ended with status {status}")
+    if run.last_errors:
+        raise MismatchError(f"{interface.top}: tlast was wrong on {run.last_errors} of {run.received} output beats")
+    if run.frame_errors:
+        raise MismatchError(f"{interface.top}: frame_error was raised though every tlast came on time")
