@@ -1,7 +1,7 @@
 """The model as written: a float graph in QONNX's operators, checked field by field but not yet lowered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -18,7 +18,7 @@ class Op:
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attrs: Mapping[str, Attribute] = MappingProxyType({})
+    attrs: Mapping[str, Attribute] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
