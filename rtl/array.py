@@ -1,0 +1,84 @@
+"""The systolic array: rows of PEs, the skew of its inputs, the de-skew of its outputs.
+
+A beat at the top in cycle t is at PE (r, c) in cycle t + r + c + 1. Registers stand between neighbours only: no data net spans the array.
+"""
+
+from amaranth import Cat, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from bwnhw.blocks import Array, Window
+from bwnhw.rtl.edge import MarkSignature
+from bwnhw.rtl.pe import columns, fold_bits
+from bwnhw.rtl.pipeline import delay
+from bwnhw.rtl.row import Row, row_tables
+from bwnhw.rtl.signatures import BeatSignature, FlowSignature
+from bwnhw.tables import ArrayTables
+
+
+class SystolicArray(wiring.Component):
+    """The array with its accumulators; formulas and timing in `bwnhw.blocks.Array`.
+
+    Ports: `i` a window's beats, one per cycle; `o` a flow of one beat of `pe` elements per group, `latency` cycles after the group's
+    last beat.
+    """
+
+    def __init__(self, block: Array, tables: ArrayTables, window: Window) -> None:
+        self._block, self._tables = block, tables
+        super().__init__({"i": In(BeatSignature(window)), "o": Out(FlowSignature(block.pe, block.out_bits))})
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a group's last beat to its output beat."""
+        return self._block.latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        block = self._block
+        acts, folds, marks = self._skewed(m)
+        rows = []
+        for r in range(block.pe):
+            m.submodules[f"row_r{r}"] = row = Row(block, row_tables(self._tables, r))
+            m.d.comb += row.acts_i.eq(acts)
+            if fold_bits(block):
+                m.d.comb += row.fold_i.eq(folds)
+                folds = row.fold_o
+            for name in row.marks_i.signature.members:
+                m.d.comb += getattr(row.marks_i, name).eq(marks[name])
+            acts, marks = row.acts_o, {name: getattr(row.marks_o, name) for name in marks}
+            rows.append(row)
+        outputs = [self._aligned(m, row, block.pe - 1 - r, f"out_r{r}") for r, row in enumerate(rows)]
+        m.d.comb += [self.o.payload.eq(Cat(*outputs)), self.o.valid.eq(rows[-1].o.valid)]
+        return m
+
+    def _skewed(self, m: Module) -> tuple[Value, Value, dict[str, Value]]:
+        """Activations and fold counters of all columns, column c delayed by c cycles; the marks of the right edge."""
+        block, beat = self._block, self.i
+        acts, folds = [], []
+        fold: Value = beat.fold[:fold_bits(block)]
+        for column in columns(block):
+            lanes = range(column.first_lane, column.first_lane + column.lanes)
+            bits = Cat(*(beat.data[lane * block.planes + column.plane] for lane in lanes))
+            acts.append(delay(m, bits, column.index, f"acts_c{column.index}"))
+            if fold_bits(block):
+                folds.append(fold)
+                if column.index + 1 < block.columns:
+                    fold = delay(m, fold, 1, f"fold_c{column.index + 1}")
+        now = {"done": beat.valid & beat.last, "first": beat.first, "shift": beat.shift, "offset": beat.offset}
+        to_edge = block.popcount_latency + block.columns
+        marks = {name: delay(m, now[name], to_edge, name, reset_less=name != "done") for name in MarkSignature(block).members}
+        return Cat(*acts), Cat(*folds), marks
+
+    def _aligned(self, m: Module, row: Row, cycles: int, name: str) -> Value:
+        """The row's result, `cycles` later, when the last row's is there: one register that holds it where the next result isn't
+        sooner, else a line of them."""
+        if 1 < cycles <= self._block.group_beats:
+            return self._held(m, row, name)
+        return delay(m, row.o.payload, cycles, name)
+
+    @staticmethod
+    def _held(m: Module, row: Row, name: str) -> Value:
+        held = Signal.like(row.o.payload, name=name, reset_less=True)
+        with m.If(row.o.valid):
+            m.d.sync += held.eq(row.o.payload)
+        return held

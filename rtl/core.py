@@ -1,0 +1,35 @@
+"""From a core's description to its hardware."""
+
+import numpy as np
+from amaranth.lib import wiring
+from numpy.typing import NDArray
+
+from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Thresholds, Window
+from bwnhw.rtl.array import SystolicArray
+from bwnhw.rtl.best import ArgMaxUnit
+from bwnhw.rtl.reduce import Reducer
+from bwnhw.rtl.scaler import ScaleUnit
+from bwnhw.rtl.thresholds import Thresholder
+from bwnhw.tables import ArrayTables
+
+Tables = ArrayTables | NDArray[np.bool_] | tuple[NDArray[np.int64], NDArray[np.bool_]] | tuple[NDArray[np.int64], NDArray[np.int64]] | None
+
+
+def build_core(block: Core, tables: Tables, window: Window | None = None) -> wiring.Component:
+    """The component of a core, with ports `i` and `o` and the property `latency`.
+
+    `tables`: what the function of `bwnhw.tables` for the block returns (None for `Best`). `window`: the window in front of an Array or
+    a Reduce, whose `i` is a BeatSignature(window); every other `i`, and every `o`, is a FlowSignature.
+    """
+    match block, tables:
+        case Array(), ArrayTables() if window:
+            return SystolicArray(block, tables, window)
+        case Reduce(), np.ndarray() if window:
+            return Reducer(block, tables, window)
+        case Thresholds(), (thresholds, flips):
+            return Thresholder(block, thresholds, flips)
+        case Scaler(), (mult, offset):
+            return ScaleUnit(block, mult, offset)
+        case Best(), None:
+            return ArgMaxUnit(block)
+    raise TypeError(f"{type(block).__name__}: tables of this block and the window of its stage expected, found {type(tables).__name__}")

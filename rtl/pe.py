@@ -1,0 +1,91 @@
+"""One processing element of the systolic array, and what the PEs of a column have in common."""
+
+from dataclasses import dataclass
+
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from bwnhw.blocks import Array
+from bwnhw.rtl.popcount import Popcount
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of PEs: which lanes it has, of which activation plane, and the greatest partial sum left of it and behind it.
+
+    `start`: its first bit in a row's activation word, where columns follow each other without gaps.
+    """
+
+    index: int
+    start: int
+    first_lane: int
+    lanes: int
+    plane: int
+    max_in: int
+    latency: int
+
+    @property
+    def max_out(self) -> int:
+        """Greatest partial sum behind this column."""
+        return self.max_in + (self.lanes << self.plane)
+
+
+def columns(array: Array) -> tuple[Column, ...]:
+    """The columns of an array from left to right: plane-major, the last one of a plane may have fewer lanes."""
+    made: list[Column] = []
+    start = total = 0
+    for plane in range(array.planes):
+        for first in range(0, array.lanes, array.pe_lanes):
+            column = Column(len(made), start, first, min(array.pe_lanes, array.lanes - first), plane, total, array.popcount_latency)
+            made.append(column)
+            start, total = start + column.lanes, column.max_out
+    return tuple(made)
+
+
+def fold_bits(array: Array) -> int:
+    """Bits of the fold counter that travels down the columns; 0 where the weights never change."""
+    return (array.fold_depth - 1).bit_length()
+
+
+class ProcessingElement(wiring.Component):
+    """psum_o = psum_i + (popcount(XNOR(acts, weights)) << plane); activations and fold counter move on to the PE below.
+
+    Ports: `acts_i`, `acts_o` (lanes bits) and `fold_i`, `fold_o` (absent at fold depth 1): one register from i to o. `weights`: those of
+    `fold_o`, from the row's table. `psum_i` (absent in the first column), `psum_o`: `latency` cycles after `acts_i`, and 1 after
+    `psum_i`. Weights come in by port, so that all PEs of a column are one module.
+    """
+
+    def __init__(self, column: Column, fold: int) -> None:
+        self._column, self._fold = column, fold
+        ports = {"acts_i": In(column.lanes), "acts_o": Out(column.lanes), "weights": In(column.lanes),
+                 "psum_o": Out(range(column.max_out + 1))}
+        if fold:
+            ports |= {"fold_i": In(fold), "fold_o": Out(fold)}
+        if column.max_in:
+            ports |= {"psum_i": In(range(column.max_in + 1))}
+        super().__init__(ports)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from `acts_i` to `psum_o`."""
+        return 2 + self._column.latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        column = self._column
+        acts = Signal(column.lanes, reset_less=True)
+        m.d.sync += acts.eq(self.acts_i)
+        m.d.comb += self.acts_o.eq(acts)
+        if self._fold:
+            # Equal along the diagonals of the array: synthesis would merge them into one register of ever greater fan-out.
+            fold = Signal(self._fold, reset_less=True, attrs={"keep": 1})
+            m.d.sync += fold.eq(self.fold_i)
+            m.d.comb += self.fold_o.eq(fold)
+        m.submodules.popcount = popcount = Popcount(column.lanes, column.latency)
+        m.d.comb += [popcount.acts.eq(acts), popcount.weights.eq(self.weights)]
+        psum = Signal.like(self.psum_o, name="psum", reset_less=True)
+        count = popcount.count << column.plane
+        m.d.sync += psum.eq(self.psum_i + count if column.max_in else count)
+        m.d.comb += self.psum_o.eq(psum)
+        return m

@@ -1,0 +1,100 @@
+"""One row of the systolic array: its PEs, their weights, its accumulator."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth import Module, Signal, Value, signed, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
+
+from bwnhw.blocks import Array
+from bwnhw.rtl.edge import Accumulator, MarkSignature
+from bwnhw.rtl.pe import Column, ProcessingElement, columns, fold_bits
+from bwnhw.rtl.pipeline import lookup
+from bwnhw.rtl.signatures import FlowSignature
+from bwnhw.tables import ArrayTables
+
+
+@dataclass(frozen=True, eq=False)
+class RowTables:
+    """What one row stores: weights bool (fold_depth, lanes), offsets and flips by class·groups + group."""
+
+    weights: NDArray[np.bool_]
+    offsets: tuple[int, ...]
+    flips: tuple[int, ...]
+
+
+def row_tables(tables: ArrayTables, row: int) -> RowTables:
+    """The row's share of the array's tables; flips are repeated for every border class."""
+    classes = tables.offsets.shape[1] // tables.flips.shape[1]
+    return RowTables(tables.weights[row], tuple(tables.offsets[row].tolist()), tuple(tables.flips[row].astype(int).tolist()) * classes)
+
+
+class Row(wiring.Component):
+    """PEs from left to right, the partial sums between them, weights by the travelling fold counters, the accumulator at the right.
+
+    Ports: `acts_i`, `acts_o`: the columns' activations, one beside the other (column c is c cycles behind column 0); `fold_i`, `fold_o`
+    likewise (absent at fold depth 1); `marks_i`, `marks_o`. All move down by one register. `o`: the row's flow of one element.
+    """
+
+    def __init__(self, array: Array, tables: RowTables) -> None:
+        self._array, self._tables = array, tables
+        self._columns = columns(array)
+        acts = array.lanes * array.planes
+        ports = {"acts_i": In(acts), "acts_o": Out(acts), "marks_i": In(MarkSignature(array)), "marks_o": Out(MarkSignature(array)),
+                 "o": Out(FlowSignature(1, array.out_bits))}
+        fold = fold_bits(array) * array.columns
+        if fold:
+            ports |= {"fold_i": In(fold), "fold_o": Out(fold)}
+        super().__init__(ports)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        psum: Value | None = None
+        for column in self._columns:
+            psum = self._element(m, column, psum)
+        m.submodules.accumulator = accumulator = Accumulator(self._array, self._columns[-1].max_out)
+        wiring.connect(m, wiring.flipped(self.marks_i), accumulator.marks_i)
+        wiring.connect(m, accumulator.marks_o, wiring.flipped(self.marks_o))
+        wiring.connect(m, accumulator.o, wiring.flipped(self.o))
+        at = accumulator.at if self._array.offsets > 1 else Signal()
+        offset = lookup(m, at, self._tables.offsets, signed(self._array.acc_bits), "offset")
+        m.d.comb += [accumulator.psum.eq(psum), accumulator.offset.eq(offset)]
+        if self._array.flips:
+            m.d.comb += accumulator.flip.eq(lookup(m, at, self._tables.flips, unsigned(1), "flip"))
+        return m
+
+    def _element(self, m: Module, column: Column, psum: Value | None) -> Value:
+        """Place the PE of a column with its weights; the partial sum behind it."""
+        fold = fold_bits(self._array)
+        m.submodules[f"pe_c{column.index}"] = pe = ProcessingElement(column, fold)
+        lanes = slice(column.start, column.start + column.lanes)
+        m.d.comb += [pe.acts_i.eq(self.acts_i[lanes]), self.acts_o[lanes].eq(pe.acts_o)]
+        if psum is not None:
+            m.d.comb += pe.psum_i.eq(psum)
+        words = _words(self._tables.weights[:, column.first_lane:column.first_lane + column.lanes])
+        if not fold:
+            m.d.comb += pe.weights.eq(lookup(m, Signal(), words, unsigned(column.lanes), f"weights_c{column.index}"))
+            return pe.psum_o
+        counter = slice(column.index * fold, (column.index + 1) * fold)
+        m.d.comb += [pe.fold_i.eq(self.fold_i[counter]), self.fold_o[counter].eq(pe.fold_o)]
+        if self._array.memory == "block":
+            m.d.comb += pe.weights.eq(self._block_memory(m, column, words))
+        else:
+            m.d.comb += pe.weights.eq(lookup(m, pe.fold_o, words, unsigned(column.lanes), f"weights_c{column.index}"))
+        return pe.psum_o
+
+    def _block_memory(self, m: Module, column: Column, words: list[int]) -> Value:
+        """Weights from a synchronous memory; its read register stands beside the PE's fold register, so the timing is the same."""
+        fold = fold_bits(self._array)
+        store = memory.Memory(shape=unsigned(column.lanes), depth=len(words), init=words, attrs={"rom_style": "block"})
+        m.submodules[f"weights_c{column.index}"] = store
+        port = store.read_port()
+        m.d.comb += port.addr.eq(self.fold_i[column.index * fold:(column.index + 1) * fold])
+        return port.data
+
+
+def _words(bits: NDArray[np.bool_]) -> list[int]:
+    """(depth, lanes) bits to one number per row, lane 0 in the lowest bit."""
+    return [int.from_bytes(np.packbits(row, bitorder="little").tobytes(), "little") for row in bits]
