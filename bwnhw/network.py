@@ -93,7 +93,8 @@ class Input:
     """The graph's input as codes: real value = scale·(code − zero).
 
     `rounding` is None where the graph input already holds the integers (raw pixels, code = value); otherwise it names the
-    quantiser that the host applies to get codes ("SIGN" for bipolar, or a QONNX rounding mode).
+    quantiser that the host applies to get codes ("SIGN" for bipolar, or a QONNX rounding mode): for a real input x,
+    code = [x/scale + zero ≥ 1/2], or round(x/scale + zero − origin) + origin clipped to the range of `out`.
     """
 
     out: Ints
@@ -101,6 +102,7 @@ class Input:
     zero: Fraction
     rounding: str | None
     src: tuple[int, ...] = ()
+    origin: int = 0  # code of the host quantiser's integer 0, about which some modes round symmetrically
 
 
 @dataclass(frozen=True)
