@@ -1,0 +1,168 @@
+"""What steers a window: the sequencer's loops, the walk over the map, and who may write or read which words when.
+
+Only what `bwnhw.geometry` says enters here, as constants; nothing is looked up per pixel.
+"""
+
+import numpy as np
+from amaranth import Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
+
+from bwnhw.blocks import Window
+from bwnhw.rtl.piecewise import by_row_and_column, shape_of
+from bwnhw.rtl.signatures import index_shape
+
+
+def loop(m: Module, name: str, size: int, enable: Value) -> tuple[Value, Value]:
+    """A counter 0..size−1 that steps where `enable`, and whether it is at its last value."""
+    if size == 1:
+        return Const(0, 1), Const(1, 1)
+    count, last = Signal(range(size), name=name), Signal(name=f"{name}_last")
+    m.d.comb += last.eq(count == size - 1)
+    with m.If(enable):
+        m.d.sync += count.eq(Mux(last, 0, count + 1))
+    return count, last
+
+
+class Sequencer(wiring.Component):
+    """The loops of a window: group, step, tap beat, word; one beat per cycle, never interrupted inside a group.
+
+    Ports: `go` (a group may start: function of registers), `issue` (a beat is issued now), the loop counters of that beat,
+    `position` = tap_beat·inner + word, and `first`, `word_last`, `group_last`, `pixel_last`: the beat is the first of its group,
+    the last of its tap beat, group, pixel. The counters mean nothing where `issue` is low, but hold.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        super().__init__({
+            "go": In(1),
+            "issue": Out(1),
+            "tap_beat": Out(index_shape(window.tap_beats)),
+            "step": Out(index_shape(len(window.steps))),
+            "group": Out(index_shape(window.groups)),
+            "position": Out(index_shape(window.tap_beats * window.inner)),
+            "first": Out(1),
+            "word_last": Out(1),
+            "group_last": Out(1),
+            "pixel_last": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        window = self._window
+        inside = Signal()  # the group has begun: go on whatever happens
+        m.d.comb += [self.issue.eq(inside | self.go), self.first.eq(~inside)]
+        _, word_last = loop(m, "word", window.inner, self.issue)
+        tap_beat, tap_last = loop(m, "tap_beat_count", window.tap_beats, self.issue & word_last)
+        step, step_last = loop(m, "step_count", len(window.steps), self.issue & word_last & tap_last)
+        group, groups_last = loop(m, "group_count", window.groups, self.issue & self.group_last)
+        position, _ = loop(m, "position_count", window.tap_beats * window.inner, self.issue)
+        m.d.comb += [
+            self.tap_beat.eq(tap_beat), self.step.eq(step), self.group.eq(group), self.position.eq(position),
+            self.word_last.eq(word_last),
+            self.group_last.eq(word_last & tap_last & step_last),
+            self.pixel_last.eq(self.group_last & groups_last),
+        ]
+        with m.If(self.issue):
+            m.d.sync += inside.eq(~self.group_last)
+        return m
+
+
+class Walk(wiring.Component):
+    """Goes over the output pixels in raster order and holds, in registers, what depends on the current one.
+
+    Ports: `advance` (this is the pixel's last beat); of the current pixel: `rows`, `columns` (kernel rows and columns inside the map,
+    one bit each), `class_offset` = class·groups, and how much must be added for the next one: `move` (address of the first tap,
+    modulo depth), `release` (first word that must be kept), `demand` (number of words that must have come).
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._tables = walk_tables(window)
+        super().__init__({"advance": In(1)} | {
+            name: Out(shape_of(table.reshape(-1).tolist())) for name, table in self._tables.items()})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        geometry = self._window.geometry
+        height, width = geometry.out_height, geometry.out_width
+        # The counters stand at the next pixel, so that everything about the current one comes from a register.
+        column = Signal(range(width), init=1 % width)
+        row = Signal(range(height), init=(1 // width) % height)
+        with m.If(self.advance):
+            with m.If(column == width - 1):
+                m.d.sync += [column.eq(0), row.eq(Mux(row == height - 1, 0, row + 1))]
+            with m.Else():
+                m.d.sync += column.eq(column + 1)
+        for name, table in self._tables.items():
+            port = getattr(self, name)
+            if (table == table[0, 0]).all():
+                m.d.comb += port.eq(int(table[0, 0]))
+                continue
+            current = Signal.like(port, name=f"{name}_now", init=int(table[0, 0]))
+            m.d.comb += port.eq(current)
+            with m.If(self.advance):
+                m.d.sync += current.eq(by_row_and_column(table, row, column))
+        return m
+
+
+def walk_tables(window: Window) -> dict[str, NDArray[np.int64]]:
+    """The `Walk`'s outputs, each (out height, out width), in words where they count words."""
+    geometry, words = window.geometry, window.words
+    shape = geometry.out_height, geometry.out_width
+    image = geometry.height * geometry.width
+    row_origins, col_origins = geometry.origins
+    base = (row_origins[:, None] * geometry.width + col_origins[None, :]).reshape(-1)
+    return {
+        "rows": np.broadcast_to(_inside(row_origins, geometry.kernel[0], geometry.height)[:, None], shape),
+        "columns": np.broadcast_to(_inside(col_origins, geometry.kernel[1], geometry.width)[None, :], shape),
+        "class_offset": (geometry.class_of * window.groups * (window.classes > 1)).reshape(shape),
+        "move": (_differences(base, image) * words % window.depth).reshape(shape),
+        "release": (_differences(geometry.keep, image) * words).reshape(shape),
+        "demand": (_differences(geometry.need, image) * words).reshape(shape),
+    }
+
+
+def _inside(origins: NDArray[np.int64], kernel: int, size: int) -> NDArray[np.int64]:
+    """For every origin the taps of one dimension that lie in 0..size−1, tap k in bit k."""
+    taps = origins[:, None] + np.arange(kernel)
+    return ((taps >= 0) & (taps < size)) @ np.array([1 << k for k in range(kernel)])
+
+
+def _differences(values: NDArray[np.int64], image: int) -> NDArray[np.int64]:
+    """From every pixel's value to the next one's; the first pixel of the next image lies `image` further."""
+    return np.diff(values, append=values[0] + image)
+
+
+class Occupancy(wiring.Component):
+    """Which words the writer may write, and whether those that the current pixel needs are there.
+
+    Ports: `write` (a word is written now), `advance`, `release`, `demand` as in `Walk`; `room` (the next word may be written),
+    `ready` (the current pixel may start): both sign bits of registers.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        tables = walk_tables(window)
+        super().__init__({"write": In(1), "advance": In(1), "room": Out(1), "ready": Out(1)} | {
+            name: In(shape_of(tables[name].reshape(-1).tolist())) for name in ("release", "demand")})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        geometry, words, depth = self._window.geometry, self._window.words, self._window.depth
+        keep, need = geometry.keep * words, geometry.need * words
+        image = geometry.height * geometry.width * words
+        next_keep, next_need = np.append(keep[1:], keep[0] + image), np.append(need[1:], need[0] + image)
+        # Free words − 1: a pixel may release words that haven't come yet, so there can be more than `depth`.
+        most_free = depth + max(0, int((next_keep - need).max()))
+        free = Signal(range(-1, most_free), init=depth + int(keep[0]) - 1)
+        # Words that the pixel still waits for − 1: never more than from one pixel's need to the next one's, since that one was met.
+        most_missing = max(int(need[0]), int((next_need - need).max()), 1)
+        missing = Signal(range(int((need - keep).min()) - depth - 1, most_missing), init=int(need[0]) - 1)
+        m.d.comb += [self.room.eq(~free[-1]), self.ready.eq(missing[-1])]
+        m.d.sync += [
+            free.eq(free - self.write + Mux(self.advance, self.release, 0)),
+            missing.eq(missing - self.write + Mux(self.advance, self.demand, 0)),
+        ]
+        return m
