@@ -32,8 +32,8 @@ def write_text(path: Path, text: str) -> None:
 def new_folder(path: Path, ours: str) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its place at the end of the block, and is deleted where the block fails.
 
-    Folders above it are made. A folder that is there is replaced only where it is empty or holds a file `ours` (a pattern), which says that it is one that
-    we wrote before. Raises InputError otherwise, OSError.
+    Folders above it are made. A folder that is there is replaced only where it is empty or holds a file `ours` (a pattern), which says
+    that it is one that we wrote before. Raises InputError otherwise, OSError.
     """
     if path.is_symlink() or path.exists() and not (path.is_dir() and (any(path.glob(ours)) or not any(path.iterdir()))):
         raise InputError(f"{path}: expected a new folder, an empty one, or one with a {ours} that was written before")
