@@ -34,9 +34,9 @@ def is_late(array: Array) -> bool:
 class Accumulator(wiring.Component):
     """Adds up a row's sums over a group; what it does is the formula of `bwnhw.blocks.Array`.
 
-    Ports: `marks_i`, `marks_o`: one register from i to o. `psum`: the row's sum of the beat that `marks_o` tells of. `offset`, `flip` (absent
-    without flips): from the row's tables, for the mark that `at` holds (absent with one offset). `o`: a flow of one element,
-    valid 1 cycle after `marks_o.done`, 2 where the offset is late.
+    Ports: `marks_i`, `marks_o`: one register from i to o. `psum`: the row's sum of the beat that `marks_o` tells of. `offset`, `flip`
+    (absent without flips): from the row's tables, for the mark that `at` holds (absent with one offset). `o`: a flow of one
+    element, valid 1 cycle after `marks_o.done`, 2 where the offset is late.
     """
 
     def __init__(self, array: Array, max_psum: int) -> None:

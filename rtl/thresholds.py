@@ -49,7 +49,7 @@ class Thresholder(wiring.Component):
         block = self._block
         group: Value = next_group(m, self.i.valid, block.groups)
         values: list[Value] = elements(self.i.payload, block.lanes, block.bits, is_signed=block.signed)
-        codes: list[Value] = [unsigned(0)] * 0
+        codes: list[Value] = []
         for k in range(block.out_bits):
             codes = [self._stage(m, k, lane, group, values[lane], codes[lane] if k else None) for lane in range(block.lanes)]
             if k + 1 < block.out_bits:
@@ -63,7 +63,8 @@ class Thresholder(wiring.Component):
         block = self._block
         name = f"l{lane}_s{k}"
         table = self._trees[k][lane].reshape(-1).tolist()  # by group, then the k bits of the code
-        threshold = lookup(m, group if code is None else Cat(code, group), table, element_shape(block.bits + 1, block.signed), f"threshold_{name}")
+        shape = element_shape(block.bits + 1, block.signed)
+        threshold = lookup(m, group if code is None else Cat(code, group), table, shape, f"threshold_{name}")
         reached = Signal(name=f"reached_{name}")
         m.d.comb += reached.eq(value >= threshold)
         bit: Value = reached

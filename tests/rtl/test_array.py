@@ -119,3 +119,19 @@ def test_equal_in_value_and_cycle(seed):
     rng = np.random.default_rng(seed)
     window, array = blocks(rng, memory=["lut", "block"][seed % 2])
     check(window, array, random_tables(rng, array), rng)
+
+
+@pytest.mark.parametrize(("broken", "mode"), [("weights", "sums"), ("offsets", "sums"), ("flips", "bits")])
+def test_a_broken_table_is_found(broken, mode):
+    """One entry of a table changed behind the formula's back."""
+    rng = np.random.default_rng(7)
+    window, array = blocks(rng)
+    while array.mode != mode or array.flips != (mode == "bits") or array.down:
+        window, array = blocks(rng)
+    tables = random_tables(rng, array)
+    other = ArrayTables(tables.weights.copy(), tables.offsets.copy(), tables.flips.copy())
+    entries = getattr(other, broken)
+    entries.flat[-1] = 1 - entries.flat[-1]
+    check(window, array, tables, np.random.default_rng(1), groups=60)
+    with pytest.raises(AssertionError):
+        check(window, array, other, np.random.default_rng(1), believed=tables, groups=60)
