@@ -64,12 +64,12 @@ def check_wire(data: bytes, name: str) -> None:
         raise ModelError(f"{name}: expected at most {MAX_FILE} bytes, found {len(data)}")
     try:
         _walk(data, name)
-    except (_Malformed, IndexError):
+    except (_Malformed, IndexError, UnicodeDecodeError):
         raise ModelError(f"{name}: expected an ONNX model, found bytes that are none, or a truncated one") from None
 
 
 def _walk(data: bytes, name: str) -> None:
-    """Visit every field of every message, skipping the contents of strings, byte strings and packed arrays."""
+    """Visit every field of every message, skipping the contents of byte strings and packed arrays."""
     position, fields = 0, 0
     messages = [(len(data), ModelProto.DESCRIPTOR.fields_by_number)]  # where each open message ends, and what it may hold
     while messages:
@@ -98,6 +98,8 @@ def _walk(data: bytes, name: str) -> None:
                     raise ModelError(f"{name}: expected messages nested at most {MAX_DEPTH} deep, found deeper ones")
                 messages.append((position + size, field.message_type.fields_by_number))
             else:
+                if field is not None and field.type == field.TYPE_STRING:
+                    data[position:position + size].decode()  # upb would hand out bytes where it isn't UTF-8
                 position += size
         else:
             raise _Malformed  # groups, which ONNX doesn't use, and reserved codes
