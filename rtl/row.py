@@ -59,7 +59,10 @@ class Row(wiring.Component):
         wiring.connect(m, accumulator.marks_o, wiring.flipped(self.marks_o))
         wiring.connect(m, accumulator.o, wiring.flipped(self.o))
         at = accumulator.at if self._array.offsets > 1 else Signal()
-        offset = lookup(m, at, self._tables.offsets, signed(self._array.acc_bits), "offset")
+        # A sum wraps harmlessly at acc_bits, and so may what is added to it.
+        half = 1 << self._array.acc_bits - 1
+        offsets = [(offset + half) % (2 * half) - half for offset in self._tables.offsets]
+        offset = lookup(m, at, offsets, signed(self._array.acc_bits), "offset")
         m.d.comb += [accumulator.psum.eq(psum), accumulator.offset.eq(offset)]
         if self._array.flips:
             m.d.comb += accumulator.flip.eq(lookup(m, at, self._tables.flips, unsigned(1), "flip"))
