@@ -112,7 +112,7 @@ def reduce_case(rng, kind=None):
 
 def run_reduce(block, window, built_flips, believed_flips, rng):
     line, wanted = [], []
-    for image in range(4):
+    for _ in range(4):
         for group in range(block.groups):
             line += [None] * int(rng.integers(0, 3) * rng.integers(0, 2))
             values = draw(rng, block.bits, block.signed, (window.group_beats, block.lanes))
