@@ -1,0 +1,96 @@
+"""Quantisers with straight-through gradients: sign with a choice of surrogate slope, k-bit unsigned codes, weight scales.
+
+Formulas after Courbariaux et al. 2016 (hard-tanh), Liu et al. 2018 (Bi-Real), Rastegari et al. 2016 (XNOR-Net's scale).
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def sign(x: Tensor) -> Tensor:
+    """+1 where x ≥ 0 (so sign(0) = +1), else -1; same shape and dtype."""
+    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+
+class Surrogate(StrEnum):
+    """What stands for d sign(x)/dx in the backward pass."""
+
+    IDENTITY = "identity"  # 1
+    HARDTANH = "hardtanh"  # 1 where |x| ≤ 1, else 0
+    BIREAL = "bireal"  # max(0, 2 - 2|x|)
+
+
+_SLOPES: dict[Surrogate, Callable[[Tensor], Tensor]] = {
+    Surrogate.IDENTITY: torch.ones_like,
+    Surrogate.HARDTANH: lambda x: (x.abs() <= 1).to(x.dtype),
+    Surrogate.BIREAL: lambda x: (2 - 2 * x.abs()).clamp_(min=0),
+}
+
+
+class _SignSte(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, surrogate: Surrogate) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.slope = _SLOPES[surrogate]
+        return sign(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return grads[0] * ctx.slope(x), None
+
+
+class _UnsignedSte(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, bits: int) -> Tensor:
+        scaled = x / scale
+        top = 2**bits - 1
+        ctx.save_for_backward((scaled >= 0) & (scaled <= top))
+        return scaled.clamp(0, top).round() * scale
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (inside,) = ctx.saved_tensors
+        return grads[0] * inside, None, None
+
+
+def binarise(x: Tensor, surrogate: Surrogate) -> Tensor:
+    """sign(x) forward; grad_x = grad_y · surrogate slope at x backward."""
+    result: Tensor = _SignSte.apply(x, surrogate)  # type: ignore[no-untyped-call]  # torch leaves apply() untyped
+    return result
+
+
+def quantise_unsigned(x: Tensor, scale: Tensor, bits: int) -> Tensor:
+    """scale · round(clip(x / scale, 0, 2**bits - 1)), half to even: QONNX's unsigned Quant with ROUND and zero point 0.
+
+    The gradient passes unchanged where x / scale lies in [0, 2**bits - 1], and is 0 elsewhere; `scale` gets none.
+    """
+    result: Tensor = _UnsignedSte.apply(x, scale, bits)  # type: ignore[no-untyped-call]  # as above
+    return result
+
+
+class ScaleMode(StrEnum):
+    """What the ±1 weights of a layer are multiplied by."""
+
+    NONE = "none"  # 1: right wherever a batch norm follows
+    LAYER = "layer"  # mean |w| of the layer, a constant to the gradient
+    CHANNEL = "channel"  # mean |w| of each output channel, a constant to the gradient
+    LEARNED = "learned"  # one trained scalar, which starts at mean |w|
+
+
+def weight_scale(latent: Tensor, mode: ScaleMode) -> Tensor:
+    """The scale of latent weights (out, ...): shape (1, 1, ...), or (out, 1, ...) for CHANNEL; carries no gradient.
+
+    CHANNEL is the least-squares optimum, argmin over α of |w - α sign(w)|². LEARNED gives its initial value.
+    """
+    magnitude = latent.detach().abs()
+    inner = tuple(range(1, latent.dim()))
+    if mode is ScaleMode.CHANNEL:
+        return magnitude.mean(dim=inner, keepdim=True)
+    if mode is ScaleMode.NONE:
+        return magnitude.new_ones((1,) * latent.dim())
+    return magnitude.mean().reshape((1,) * latent.dim())

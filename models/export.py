@@ -1,0 +1,146 @@
+"""A trained module becomes a QONNX graph: one rule per kind of layer, inference only, batch 1.
+
+Weights are written as their ±1 bits behind a `BipolarQuant` with the layer's scale, as in QONNX's own model zoo.
+"""
+
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from bwnhw.errors import ModelError
+from bwnhw.graph import Attribute, Graph, Op, Value
+from bwnhw.models.architectures import Architecture
+from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, BinaryWeight, QuantAct, ScoreScale, SignAct
+
+CLASSES = 10
+
+
+class _Writer:
+    """The graph while it grows: operators in order, constants, and the name of the tensor written last."""
+
+    def __init__(self, name: str) -> None:
+        self.ops: list[Op] = []
+        self.constants: dict[str, NDArray[np.generic]] = {}
+        self.last = name
+        self.layer = ""  # prefix of the names that the current layer makes
+
+    def constant(self, name: str, value: object) -> str:
+        """Add a float32 constant of the current layer; returns its tensor name."""
+        key = f"{self.layer}.{name}"
+        self.constants[key] = np.ascontiguousarray(np.asarray(value, dtype=np.float32))
+        return key
+
+    def apply(self, kind: str, *constants: str, **attrs: Attribute) -> None:
+        """Add an operator that reads the last tensor, then the constants."""
+        self.last = self.operator(kind, (self.last, *constants), **attrs)
+
+    def operator(self, kind: str, inputs: tuple[str, ...], **attrs: Attribute) -> str:
+        """Add an operator on named tensors; returns its output's name."""
+        name = f"{self.layer}.{kind}"
+        self.ops.append(Op(kind, name, inputs, (f"{name}.out",), attrs))
+        return f"{name}.out"
+
+
+def to_graph(network: nn.Sequential, architecture: Architecture) -> Graph:
+    """The network in eval mode as a graph from raw pixels (1, C, H, W) float32 to scores (1, 10) float32.
+
+    ModelError where a layer has no rule, or an option the rule doesn't write.
+    """
+    writer = _Writer("image")
+    for index, module in enumerate(network):
+        writer.layer = f"layer{index}"
+        write(module, writer)
+    writer.ops[-1] = _renamed(writer.ops[-1], "scores")
+    image = Value("image", (1, *architecture.image), "float32", f"UINT{architecture.pixel_bits}")
+    return Graph(tuple(writer.ops), (image,), (Value("scores", (1, CLASSES), "float32"),), writer.constants)
+
+
+def _renamed(op: Op, output: str) -> Op:
+    return Op(op.kind, op.name, op.inputs, (output,), op.attrs)
+
+
+@singledispatch
+def write(module: nn.Module, writer: _Writer) -> None:
+    """Add the operators of one layer to the writer."""
+    raise ModelError(f"layer {writer.layer!r}: expected a layer that export knows, found {type(module).__name__}")
+
+
+@write.register
+def _(module: Affine, writer: _Writer) -> None:
+    writer.apply("Mul", writer.constant("factor", module.factor))
+    if module.offset:
+        writer.apply("Sub", writer.constant("offset", module.offset))
+
+
+@write.register
+def _(module: BinaryConv2d, writer: _Writer) -> None:
+    pad, kernel = module.padding, module.weight.latent.shape[2:]
+    writer.apply("Conv", _weights(module.weight, writer), kernel_shape=tuple(kernel), pads=(pad,) * 4, strides=(1, 1),
+                 dilations=(1, 1), group=1)
+
+
+@write.register
+def _(module: BinaryLinear, writer: _Writer) -> None:
+    writer.apply("MatMul", _weights(module.weight, writer))
+
+
+def _weights(weight: BinaryWeight, writer: _Writer) -> str:
+    """Bits and scale behind a BipolarQuant; a matrix (out, in) is written as MatMul's (in, out)."""
+    bits, scale = weight.export_bits()
+    if bits.ndim == 2:
+        bits, scale = bits.T, scale.T
+    return writer.operator("BipolarQuant", (writer.constant("weight", bits), writer.constant("weight_scale", _scalar(scale))))
+
+
+def _scalar(scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    return scale.reshape(()) if scale.size == 1 else scale
+
+
+@write.register(nn.BatchNorm1d)
+@write.register(nn.BatchNorm2d)
+def _(module: nn.BatchNorm1d | nn.BatchNorm2d, writer: _Writer) -> None:
+    parts = {"gamma": module.weight, "beta": module.bias, "mean": module.running_mean, "variance": module.running_var}
+    for name, tensor in parts.items():
+        if tensor is None:
+            raise ModelError(f"layer {writer.layer!r}: expected a batch norm with {name}, found none")
+    names = [writer.constant(name, tensor.detach().numpy()) for name, tensor in parts.items() if tensor is not None]
+    writer.apply("BatchNormalization", *names, epsilon=float(module.eps))
+
+
+@write.register
+def _(module: SignAct, writer: _Writer) -> None:
+    del module
+    writer.apply("BipolarQuant", writer.constant("act_scale", 1.0))
+
+
+@write.register
+def _(module: QuantAct, writer: _Writer) -> None:
+    scale = writer.constant("act_scale", module.scale.numpy())
+    zero, bits = writer.constant("act_zero", 0.0), writer.constant("act_bits", float(module.bits))
+    writer.apply("Quant", scale, zero, bits, signed=0, narrow=0, rounding_mode="ROUND")
+
+
+@write.register
+def _(module: nn.MaxPool2d, writer: _Writer) -> None:
+    kernel = _pair(module.kernel_size)
+    if _pair(module.padding) != (0, 0) or _pair(module.dilation) != (1, 1) or module.ceil_mode:
+        raise ModelError(f"layer {writer.layer!r}: expected a max pool without padding, dilation and ceil_mode, found {module}")
+    writer.apply("MaxPool", kernel_shape=kernel, strides=_pair(module.stride), pads=(0, 0, 0, 0))
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+@write.register
+def _(module: nn.Flatten, writer: _Writer) -> None:
+    if (module.start_dim, module.end_dim) != (1, -1):
+        raise ModelError(f"layer {writer.layer!r}: expected a Flatten of all but the batch, found {module}")
+    writer.apply("Flatten", axis=1)
+
+
+@write.register
+def _(module: ScoreScale, writer: _Writer) -> None:
+    writer.apply("Mul", writer.constant("score_scale", module.scale().detach().numpy()))
