@@ -1,0 +1,75 @@
+"""The whole accelerator: AXI4-Stream in, the chain of stages, AXI4-Stream out."""
+
+from amaranth import ClockDomain, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from bwnhw.blocks import Design
+from bwnhw.design import design
+from bwnhw.network import Network
+from bwnhw.plan import Plan
+from bwnhw.rtl.core import Tables
+from bwnhw.rtl.shell import AxisInput, AxisOutput, input_bits, output_bits
+from bwnhw.rtl.stage import StageUnit, stage_tables
+
+
+class Top(wiring.Component):
+    """Ports: `aclk`, `aresetn` (synchronous, active low, at least two cycles), `s_axis_*`, `m_axis_*`, `frame_error`.
+
+    The stream that leaves a stage is visible here as `<stage name>_valid`, `_ready` and `_payload`.
+    """
+
+    def __init__(self, blocks: Design, tables: tuple[tuple[Tables, ...], ...]) -> None:
+        self._design, self._tables = blocks, tables
+        super().__init__({
+            "aclk": In(1), "aresetn": In(1),
+            "s_axis_tdata": In(input_bits(blocks.input)), "s_axis_tvalid": In(1), "s_axis_tready": Out(1), "s_axis_tlast": In(1),
+            "m_axis_tdata": Out(output_bits(blocks.output)), "m_axis_tvalid": Out(1), "m_axis_tready": In(1), "m_axis_tlast": Out(1),
+            "frame_error": Out(1),
+        })
+
+    @property
+    def design(self) -> Design:
+        """The bill of blocks that this is the hardware of."""
+        return self._design
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._clocking(m)
+        m.submodules.axis_input = source = AxisInput(self._design.input)
+        m.submodules.axis_output = sink = AxisOutput(self._design.output)
+        for port, name in ((source, "s_axis"), (sink, "m_axis")):
+            for member in ("tdata", "tvalid", "tready", "tlast"):
+                inside, outside = getattr(port, member), getattr(self, f"{name}_{member}")
+                inward = port.signature.members[member].flow == In
+                m.d.comb += inside.eq(outside) if inward else outside.eq(inside)
+        m.d.comb += self.frame_error.eq(source.frame_error)
+        units = [StageUnit(stage, tables) for stage, tables in zip(self._design.stages, self._tables, strict=True)]
+        wiring.connect(m, source.o, units[0].i)
+        for stage, unit, taker in zip(self._design.stages, units, [*(unit.i for unit in units[1:]), sink.i], strict=True):
+            m.submodules[stage.name] = unit
+            _link(m, stage.name, unit.o, taker)
+        return m
+
+    def _clocking(self, m: Module) -> None:
+        """Everything runs on `aclk`; the reset is registered once, and on from power-up."""
+        unreset, main = ClockDomain("unreset", reset_less=True), ClockDomain("sync")
+        reset = Signal(init=1)
+        unreset.clk = main.clk = self.aclk
+        main.rst = reset
+        m.domains += [unreset, main]
+        m.d.unreset += reset.eq(~self.aresetn)
+
+
+def _link(m: Module, name: str, giver: wiring.PureInterface, taker: wiring.PureInterface) -> None:
+    """Connect a stage to what follows it through signals of stable names, for benches to watch."""
+    valid, ready = Signal(name=f"{name}_valid"), Signal(name=f"{name}_ready")
+    payload = Signal(len(giver.payload), name=f"{name}_payload")
+    m.d.comb += [valid.eq(giver.valid), payload.eq(giver.payload), giver.ready.eq(ready),
+                 taker.valid.eq(valid), taker.payload.eq(payload), ready.eq(taker.ready)]
+
+
+def build(network: Network, plan: Plan) -> Top:
+    """The accelerator of a network. Raises PlanError where the plan can't be honoured or a node has no hardware."""
+    blocks = design(network.topology, plan)
+    return Top(blocks, tuple(stage_tables(network, stage) for stage in blocks.stages))
