@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
 from bwnhw.errors import ModelError
 from bwnhw.graph import Attribute, Op
 
@@ -15,6 +17,9 @@ OPSET = 17
 QONNX_DOMAIN = "qonnx.custom_op.general"
 QONNX_DOMAINS = frozenset({QONNX_DOMAIN, "onnx.brevitas", "finn.custom_op.general"})
 QONNX_VERSION = 2
+
+EPSILON = float(np.float32(1e-5))
+"""Default of BatchNormalization's epsilon: a float32, as all attributes of a file are."""
 
 REQUIRED = object()
 """Default of an attribute that a node must write."""
@@ -65,7 +70,7 @@ OPS: Mapping[str, OpSpec] = MappingProxyType({
     "MatMul": _spec(2),
     "Gemm": _spec(2, 3, alpha=_float(1.0), beta=_float(1.0), transA=_int(0), transB=_int(0)),
     "Conv": _spec(2, 3, group=_int(1), kernel_shape=_INTS, dilations=_INTS, auto_pad=_PAD, pads=_INTS, strides=_INTS),
-    "BatchNormalization": _spec(5, epsilon=_float(1e-5), momentum=_float(0.9), training_mode=_int(0)),
+    "BatchNormalization": _spec(5, epsilon=_float(EPSILON), momentum=_float(0.9), training_mode=_int(0)),
     "Mul": _spec(2), "Div": _spec(2), "Add": _spec(2), "Sub": _spec(2), "Pow": _spec(2),
     "Neg": _spec(1), "Sqrt": _spec(1), "Reciprocal": _spec(1), "Relu": _spec(1), "Clip": _spec(1, 3),
     "MaxPool": _spec(1, kernel_shape=_NEEDED_INTS, dilations=_INTS, ceil_mode=_int(0), storage_order=_int(0),

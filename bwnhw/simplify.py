@@ -88,7 +88,7 @@ def fold_layout(graph: Graph) -> Graph:
         if op.kind not in _LAYOUT or not all(name in constants for name in op.inputs if name):
             return (op,)
         (array,) = execute(op, tuple(constants[name] if name else None for name in op.inputs))
-        constants[op.outputs[0]] = array = np.ascontiguousarray(array)
+        constants[op.outputs[0]] = array = np.asarray(array, order="C")
         array.setflags(write=False)
         return ()
     return _rewrite(graph, rule)
@@ -116,7 +116,7 @@ def layout_before_quantisers(graph: Graph) -> Graph:
                 (array,) = execute(op, (array, *rest))
             else:
                 return (op,)
-            key, added = with_constant(constants, f"{op.outputs[0]}.{index}", np.ascontiguousarray(array))
+            key, added = with_constant(constants, f"{op.outputs[0]}.{index}", np.asarray(array, order="C"))
             constants.update(added)
             moved.append(key)
         new = replace(quantiser, inputs=(*moved, *quantiser.inputs[3:]), outputs=op.outputs)
