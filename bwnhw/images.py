@@ -29,7 +29,8 @@ _MAX_HEADER = 4096
 _ENCRYPTED, _DESCRIPTOR = 1, 8  # bits of a member's flags
 _LOCAL_HEADER, _END_RECORD = 30, 22  # bytes
 _DESCRIPTORS = (12, 16, 20, 24)  # bytes behind a member whose sizes weren't known when it was begun
-_HEADER = re.compile(r"\{'descr': '([<>|=]?[biuf][1248])', 'fortran_order': (True|False), 'shape': \(((?:\d{1,18}, )*(?:\d{1,18},?)?)\),? ?\} *\n?")
+_HEADER = re.compile(r"\{'descr': '([<>|=]?[biuf][1248])', 'fortran_order': (True|False), "
+                     r"'shape': \(((?:\d{1,18}, )*(?:\d{1,18},?)?)\),? ?\} *\n?")
 _LABELS = ("x", "y"), ("x_test", "y_test")
 _INTEGERS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
 

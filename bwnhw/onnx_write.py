@@ -1,7 +1,5 @@
 """Write a `Graph` as a QONNX file: the same bytes for the same graph, on every machine."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from bwnhw.errors import ModelError
+from bwnhw.files import write_bytes
 from bwnhw.graph import Attribute, Graph, Op, Value
 from bwnhw.ops import OPS, OPSET, QONNX_DOMAIN, QONNX_VERSION, check, quoted
 
@@ -39,20 +38,11 @@ def to_bytes(graph: Graph) -> bytes:
 
 
 def save(graph: Graph, path: Path) -> None:
-    """Write the graph to `path`, under a temporary name first and then moved, so that no half-written file is ever seen.
+    """Write the graph to `path`: the file is there whole or not at all.
 
     Raises ModelError as `to_bytes` does, OSError where the folder can't be written.
     """
-    data = to_bytes(graph)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".bwnhw-", suffix=".onnx")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 is for secrets
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_bytes(path, to_bytes(graph))
 
 
 def _node(op: Op) -> NodeProto:
