@@ -1,0 +1,168 @@
+"""RTLIL text made small and readable: equal modules become one, every name a plain identifier.
+
+Amaranth writes one module per instance, with a number behind names that occur twice. Here, from the leaves up, numbered names become
+`name`, `name_2`, ... in order of appearance, modules with equal text are merged, and `top.a.b` becomes `top_a_b`, or `top_b` where
+several instances share it.
+"""
+
+import re
+from dataclasses import dataclass
+
+from bwnhw.rtl.names import is_plain
+
+_NAME = re.compile(r'\\+[^\s"\\]+')  # a public identifier; in a string (a memory's name) its backslash is doubled
+_CELL = re.compile(r"  cell (\\\S+) (\\\S+)")
+
+
+@dataclass(frozen=True)
+class _Module:
+    """One module of the text: its name without the backslash, and the lines between `module` and `end`."""
+
+    name: str
+    lines: tuple[str, ...]
+
+    @property
+    def children(self) -> list[str]:
+        """Names of the modules that it has instances of, in order, repeated."""
+        return [match[1][1:] for line in self.lines if (match := _CELL.match(line))]
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """What became of a module: index of its text among the different ones, and the new names of its identifiers."""
+
+    text: int
+    names: dict[str, str]
+
+
+def merge(rtlil: str, top: str) -> str:
+    """The same design in as few modules as there are different ones; `top` is the top module's name and every name's prefix."""
+    modules = {module.name: module for module in _split(rtlil)}
+    merged: dict[str, _Merged] = {}
+    texts: dict[tuple[str, ...], int] = {}
+    users: list[list[str]] = []
+    for name in _children_first(modules, top):
+        lines = _without_blank_memories(modules[name].lines)
+        names = _plain_names(lines)
+        text = _rewrite(lines, names, merged)
+        index = texts.setdefault(text, len(texts))
+        if index == len(users):
+            users.append([])
+        users[index].append(name)
+        merged[name] = _Merged(index, names)
+    final = _module_names(users, top)
+    parts = []
+    for text, index in reversed(texts.items()):
+        named = (re.sub(r"  cell \\(\d+) ", lambda match: f"  cell \\{final[int(match[1])]} ", line) for line in text)
+        parts.append("\n".join([f"module \\{final[index]}", *named, "end", ""]))
+    return "\n".join(parts)
+
+
+def _split(rtlil: str) -> list[_Module]:
+    """The modules of the text; attributes in front of them are dropped."""
+    modules: list[_Module] = []
+    name, lines = "", []
+    for line in rtlil.splitlines():
+        if line.startswith("module "):
+            name, lines = line.split()[1][1:], []
+        elif line == "end":
+            modules.append(_Module(name, tuple(lines)))
+            name = ""
+        elif name and line.strip():
+            lines.append(line)
+    return modules
+
+
+def _children_first(modules: dict[str, _Module], top: str) -> list[str]:
+    """Every module that is used, after those that it uses."""
+    order: dict[str, None] = {}
+    stack = [(top, False)]
+    while stack:
+        name, ready = stack.pop()
+        if ready:
+            order[name] = None
+        elif name not in order:
+            stack.append((name, True))
+            stack += [(child, False) for child in reversed(modules[name].children)]
+    return list(order)
+
+
+def _without_blank_memories(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop the all-zero contents of memories that are written: nothing is read from them before."""
+    written = {lines[at + 1] for at, line in enumerate(lines) if line.startswith("  cell $memwr_v2")}
+    kept: list[str] = []
+    at = 0
+    while at < len(lines):
+        end = at
+        if lines[at].startswith("  cell $meminit_v2") and lines[at + 1] in written:
+            end = lines.index("  end", at)
+            if any(re.fullmatch(r"    connect \\DATA \d+'0+", line) for line in lines[at:end]):
+                at = end + 1
+                continue
+        kept += lines[at:end + 1]
+        at = end + 1
+    return tuple(kept)
+
+
+def _plain_names(lines: tuple[str, ...]) -> dict[str, str]:
+    """New names for identifiers: what stands before the first `$`, with a number where that is taken; ports come first."""
+    ports = [line for line in lines if re.match(r"  wire width \d+ (in|out)put ", line)]
+    found = dict.fromkeys(token.lstrip("\\") for line in (*ports, *lines) for token in _NAME.findall(line) if "." not in token)
+    taken: set[str] = set()
+    names: dict[str, str] = {}
+    for name in found:
+        names[name] = _free(name.split("$")[0] or "unnamed", taken)
+        taken.add(names[name])
+    return names
+
+
+def _free(base: str, taken: set[str]) -> str:
+    """`base`, or `base_2`, `base_3`, ... where that is taken or no identifier. Raises ValueError where it can't become one."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", base):
+        raise ValueError(f"emission: expected a generated identifier, found {base[:60]!a}")
+    name, number = base, 1
+    while name in taken or not is_plain(name):
+        number += 1
+        name = f"{base}_{number}"
+    return name
+
+
+def _rewrite(lines: tuple[str, ...], names: dict[str, str], merged: dict[str, _Merged]) -> tuple[str, ...]:
+    """The lines with new names; an instance's type becomes the index of its text, its ports what that module calls them."""
+    def renamed(text: str, table: dict[str, str]) -> str:
+        def new(match: re.Match[str]) -> str:
+            name = match[0].lstrip("\\")
+            return match[0][:len(match[0]) - len(name)] + table.get(name, name)
+
+        return _NAME.sub(new, text)
+
+    rewritten: list[str] = []
+    ports: dict[str, str] | None = None
+    for line in lines:
+        if cell := _CELL.match(line):
+            child = merged[cell[1][1:]]
+            ports = child.names
+            line = f"  cell \\{child.text} {renamed(cell[2], names)}"
+        elif line == "  end":
+            ports = None
+        elif ports is not None:
+            _, port, value = line.split(maxsplit=2)
+            line = f"    connect {renamed(port, ports)} {renamed(value, names)}"
+        else:
+            line = renamed(line, names)
+        rewritten.append(line)
+    return tuple(rewritten)
+
+
+def _module_names(users: list[list[str]], top: str) -> list[str]:
+    """For every text its module's name: the path of its only instance, or what its instances are."""
+    taken: set[str] = {top}
+    final = []
+    for paths in users:
+        if paths == [top]:
+            final.append(top)
+            continue
+        kind = re.sub(r"(_[rc]?\d+)+$", "", paths[0].rsplit(".", 1)[-1])
+        final.append(_free(f"{top}_{kind}" if len(paths) > 1 else paths[0].replace(".", "_"), taken))
+        taken.add(final[-1])
+    return final
