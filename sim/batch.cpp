@@ -5,7 +5,7 @@
 #include <cstring>
 #include <memory>
 
-#include "Vdut.h"
+#include "Vtop.h"
 #include "verilated.h"
 
 // Mirrored by `_Job` in batch.py. Cycle numbers count from the first input handshake, which is cycle 0.
@@ -48,7 +48,7 @@ extern "C" int bwnhw_run(Job* job) {
         context->randReset(2);
         context->randSeed(static_cast<int>(job->seed & 0x7fffffff));
     }
-    const auto dut = std::make_unique<Vdut>(context.get());
+    const auto dut = std::make_unique<Vtop>(context.get());
     uint64_t random = job->seed * 2 + 1;
 
     dut->aresetn = 0;

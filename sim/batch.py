@@ -13,9 +13,12 @@ from bwnhw.errors import BwnhwError, MismatchError
 from bwnhw.sim.cache import default_cache
 from bwnhw.sim.interface import Interface
 from bwnhw.sim.packing import pack, unpack
-from bwnhw.sim.verilator import build_library, find_tools
+from bwnhw.sim.tools import find_tools
+from bwnhw.sim.verilator import Harness, build
 
 Progress = Callable[[int, int], None]
+LIBRARY = Harness(Path(__file__).with_name("batch.cpp"), (), ("-DVM_TRACE=0", "-DVL_TIME_CONTEXT"), ("verilated.cpp", "verilated_threads.cpp"), ("-shared",),
+                  "libdut.so")
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,11 @@ def run_batch(interface: Interface, codes: NDArray[np.integer], *, jobs: int = 1
 
     `progress(done, total)` is called about five times a second. `level` is the C++ compiler's optimisation, 0..3.
     Raises MismatchError where the design stops answering (no handshake on either port in `idle_limit` cycles), sets tlast on a
-    wrong beat or reports a frame error; MissingError, ToolError as `build_library`; InputError for codes that don't fit.
+    wrong beat or reports a frame error; MissingError, ToolError as `bwnhw.sim.verilator.build`; InputError for codes that don't fit.
     """
     tools = find_tools()
     jobs = max(1, min(jobs, len(codes)))
-    library = ctypes.CDLL(str(build_library(interface, cache or default_cache(), tools, jobs, level)))
+    library = ctypes.CDLL(str(build(LIBRARY, interface, cache or default_cache(), tools, jobs, level)))
     beats = np.ascontiguousarray(pack(codes, interface.source))
     output = np.zeros((len(codes), interface.sink.beats, interface.sink.beat_bytes), np.uint8)
     first, last = np.full((2, len(codes)), -1, np.int64)

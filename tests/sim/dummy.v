@@ -43,11 +43,11 @@ module dummy #(parameter LANES = 2, BITS = 3, BEATS = 12, T = 3, BUG = 0) (
         full <= !(BUG == 4 & total == 20);
         in_beat <= (in_beat == BEATS - 1 | (BUG == 7 & s_axis_tlast)) ? 0 : in_beat + 1;
         if (BUG != 9 & s_axis_tlast != (in_beat == BEATS - 1)) frame_error <= 1;
-        if (BUG == 7 & s_axis_tlast & in_beat != BEATS - 1) out_beat <= 0;
         total <= total + 1;
         if (BUG == 6 & total == 30) stuck <= 1;
       end else if (give) full <= 0;
       if (give) out_beat <= out_beat == BEATS - 1 ? 0 : out_beat + 1;
+      if (BUG == 7 & take & s_axis_tlast & in_beat != BEATS - 1) out_beat <= 0;
     end
   end
 endmodule
