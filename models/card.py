@@ -1,6 +1,6 @@
 """The card of a trained network: what it was trained on and how, and how accurate it is as floats and as integers.
 
-Once a network is trained, `python -m bwnhw.models.card FILE.onnx --data DATA.npz` measures the accuracy of its integer network
+Once a network is trained, `python -m bwnhw.models.card MODEL --data DATA.npz` measures the accuracy of its integer network
 on the test images and writes it into the card. It needs no torch.
 """
 
@@ -12,7 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bwnhw import __version__
+import numpy as np
+
+from bwnhw import __version__, golden, zoo
+from bwnhw.errors import BwnhwError, InputError
 from bwnhw.files import write_text
 from bwnhw.models.data import Dataset, load_dataset
 from bwnhw.models.recipe import Recipe
@@ -51,3 +54,48 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "none"
     return found
+
+
+def measure(model: Path, data: Dataset) -> float:
+    """Fraction of the test images on which the integer network's greatest score, ties to the lowest index, is at the label."""
+    from bwnhw.lower import lower
+
+    from bwnhw.onnx_read import load
+
+    scores = golden.outputs(lower(load(model)), data.x_test)
+    return float(np.mean(scores.reshape(len(scores), -1).argmax(axis=1) == data.y_test))
+
+
+def update(model: Path, data: Dataset) -> dict[str, Any]:
+    """Measure the integer accuracy of a network and write it into the card beside it; returns the card.
+
+    InputError where there is no card, or it was written for other data.
+    """
+    path = model.with_suffix(".json")
+    if not path.is_file():
+        raise InputError(f"{model}: expected a card {path.name} beside it, found none")
+    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if card["data"] != data.source:
+        raise InputError(f"{path}: expected the data it was trained on, {card['data']!r}, found {data.source!r}")
+    card["accuracy_integer"] = measure(model, data)
+    write_text(path, json.dumps(card, indent=2) + "\n")
+    return card
+
+
+def main() -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bwnhw.models.card", description=__doc__)
+    parser.add_argument("model", help="a network of the zoo, or an ONNX file with a card beside it")
+    parser.add_argument("--data", type=Path, help="x_train, y_train, x_test, y_test as .npz; not for the digits")
+    options = parser.parse_args()
+    try:
+        model = zoo.find(options.model)
+        card = update(model, load_dataset("digits" if options.data is None else "mnist", options.data))
+    except BwnhwError as error:
+        parser.exit(error.exit_status, f"{parser.prog}: {error}\n")
+    print(f"{card['name']}: {card['accuracy_float']:.2%} float, {card['accuracy_integer']:.2%} integer, {card['test_count']} images")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,10 +1,13 @@
 """Data sets as raw pixels: scikit-learn's digits, MNIST-like files, and a download of MNIST."""
 
+import zlib
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from bwnhw.errors import ImageError, InputError, MissingError
@@ -61,11 +64,11 @@ def load_digits() -> Dataset:
 def load_npz(path: Path) -> Dataset:
     """MNIST-like arrays x_train, y_train, x_test, y_test; images uint8 (N, H, W) or (N, C, H, W). Pickles are refused."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in ("x_train", "y_train", "x_test", "y_test")}
     except OSError as error:
         raise ImageError(f"data file {path}: can't be read, {error.strerror or error}") from None
-    except (KeyError, ValueError) as error:
+    except (BadZipFile, EOFError, KeyError, ValueError, zlib.error) as error:
         raise ImageError(f"data file {path}: expected arrays x_train, y_train, x_test, y_test without pickles, found {error}") from None
     x_train, y_train = _checked(path, arrays, "train")
     x_test, y_test = _checked(path, arrays, "test")

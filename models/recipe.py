@@ -1,5 +1,6 @@
 """A training recipe: every number that decides a training's result, read from a TOML file."""
 
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -61,6 +62,8 @@ def load_recipe(path: Path) -> Recipe:
     missing = [name for name in list(known)[:8] if name not in table]
     if missing:
         raise InputError(f"recipe {path}: expected a value for {missing[0]!r}, found none")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", table["name"]):  # it becomes a file name
+        raise InputError(f"recipe {path}: expected a name of letters, digits, '-' and '_', found {table['name']!r}")
     return Recipe(**table)
 
 

@@ -109,7 +109,7 @@ def train(recipe: Recipe, data: Dataset, progress: Progress) -> Trained:
     with _threads(recipe.threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = ARCHITECTURES[recipe.architecture].build(recipe.activation_bits)
-        network.to(memory_format=torch.channels_last)  # faster convolutions on a CPU
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it; faster on a CPU
         order = torch.randperm(len(data.y_train))
         held_out, kept = order[: recipe.validation], order[recipe.validation :]
         images, labels = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
@@ -141,10 +141,11 @@ def _check_images(recipe: Recipe, data: Dataset) -> None:
     if recipe.architecture not in ARCHITECTURES:
         raise InputError(f"architecture {recipe.architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
     architecture = ARCHITECTURES[recipe.architecture]
+    top = 2**architecture.pixel_bits - 1
     if data.x_train.shape[1:] != architecture.image:
         raise InputError(f"architecture {recipe.architecture!r}: expected images {architecture.image}, found {data.x_train.shape[1:]}")
-    if data.x_train.max() >= 2**architecture.pixel_bits:
-        raise InputError(f"architecture {recipe.architecture!r}: expected pixels of {architecture.pixel_bits} bits, found {data.x_train.max()}")
+    if data.x_train.max() > top:
+        raise InputError(f"architecture {recipe.architecture!r}: expected pixels of 0..{top}, found {data.x_train.max()}")
     if len(data.y_train) < recipe.validation + recipe.batch:
         raise InputError(f"recipe {recipe.name!r}: expected at least validation + batch training images, found {len(data.y_train)}")
 
@@ -168,7 +169,7 @@ def _epoch(
     """One pass over the training images in random order, the last incomplete batch left out; returns the mean loss."""
     network.train()
     total, batches = 0.0, 0
-    for index in torch.randperm(len(labels)).split(recipe.batch):
+    for index in torch.split(torch.randperm(len(labels)), recipe.batch):
         if len(index) < recipe.batch:
             break
         scores = network(distort(images[index].float(), recipe))
