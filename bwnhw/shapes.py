@@ -177,8 +177,8 @@ def _pool(op: Op, shapes: Any, known: Any) -> Shape:
         raise _fail(op, "maps (N, C, H, W)", x)
     kernel: Any = attribute(op, "kernel_shape")
     window = window_of(op, kernel, x[2:])
-    if any(pad >= window.reach[axis % 2] for axis, pad in enumerate(window.pads)):
-        raise _fail(op, f"pads smaller than the kernel's {window.reach}", window.pads)
+    if any(pad >= window.kernel[axis % 2] for axis, pad in enumerate(window.pads)):
+        raise _fail(op, f"pads smaller than the kernel's {window.kernel}", window.pads)
     if op.kind == "AveragePool" and window.dilation != (1, 1):
         raise _fail(op, "dilations of 1", window.dilation)
     return (*x[:2], *_map(op, kernel, x[2:]))
