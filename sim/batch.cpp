@@ -38,6 +38,8 @@ static uint64_t next_random(uint64_t& state) {
     return state;
 }
 
+double sc_time_stamp() { return 0; }  // Verilator's library asks for it; no design here reads the time
+
 static bool pauses(uint64_t& state, int64_t chance) {
     return chance > 0 && static_cast<int64_t>(next_random(state) >> 56) < chance;
 }

@@ -17,7 +17,7 @@ from bwnhw.sim.tools import find_tools
 from bwnhw.sim.verilator import Harness, build
 
 Progress = Callable[[int, int], None]
-LIBRARY = Harness(Path(__file__).with_name("batch.cpp"), (), ("-DVM_TRACE=0", "-DVL_TIME_CONTEXT"), ("verilated.cpp", "verilated_threads.cpp"), ("-shared",),
+LIBRARY = Harness(Path(__file__).with_name("batch.cpp"), (), ("-DVM_TRACE=0",), ("verilated.cpp", "verilated_threads.cpp"), ("-shared",),
                   "libdut.so")
 
 

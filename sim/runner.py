@@ -62,7 +62,7 @@ def harness(cache: Path, interface: Interface, layers: bool, waves: bool) -> Har
     try:
         from cocotb_tools.config import libs_dir, share_dir
     except ImportError:
-        raise MissingError("cocotb: the benches need it; pip install 'bwnhw[sim]'") from None
+        raise MissingError("cocotb: the benches need it; pip install 'bwnhw[simulate]'") from None
     # Public signals hold up optimisation: the stages' are opened by a control file, and only where asked for.
     verilate = ["--vpi", "--public-depth", "1"]
     if layers:

