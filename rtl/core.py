@@ -27,9 +27,9 @@ def build_core(block: Core, tables: Tables, window: Window | None = None) -> wir
         case Reduce(), np.ndarray() if window:
             return Reducer(block, tables, window)
         case Thresholds(), (thresholds, flips):
-            return Thresholder(block, thresholds, flips)
+            return Thresholder(block, thresholds, flips.astype(np.bool_))
         case Scaler(), (mult, offset):
-            return ScaleUnit(block, mult, offset)
+            return ScaleUnit(block, mult, offset.astype(np.int64))
         case Best(), None:
             return ArgMaxUnit(block)
     raise TypeError(f"{type(block).__name__}: tables of this block and the window of its stage expected, found {type(tables).__name__}")

@@ -78,8 +78,9 @@ class ProcessingElement(wiring.Component):
         m.d.sync += acts.eq(self.acts_i)
         m.d.comb += self.acts_o.eq(acts)
         if self._fold:
-            # Equal along the diagonals of the array: synthesis would merge them into one register of ever greater fan-out.
-            fold = Signal(self._fold, reset_less=True, attrs={"keep": 1})
+            # The counters are equal along the diagonals of the array: merged, each would be one register of ever greater fan-out.
+            # Vivado asks `keep`; Yosys merges all the same, but not registers that start differently from those of the input skew.
+            fold = Signal(self._fold, init=(1 << self._fold) - 1, reset_less=True, attrs={"keep": "true"})
             m.d.sync += fold.eq(self.fold_i)
             m.d.comb += self.fold_o.eq(fold)
         m.submodules.popcount = popcount = Popcount(column.lanes, column.latency)
