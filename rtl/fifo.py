@@ -8,7 +8,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from bwnhw.blocks import Fifo
-from bwnhw.rtl.signatures import FlowSignature, StreamSignature
+from bwnhw.rtl.signatures import FlowSignature, StreamSignature, index_shape
 
 # Up to here a LUT memory with an asynchronous read port; above it a synchronous one, which tools can put into block RAM.
 SHALLOW = 64
@@ -27,14 +27,14 @@ class CreditFifo(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = self._block.depth
-        write_at, read_at = Signal(range(depth)), Signal(range(depth))
+        write_at, read_at = Signal(index_shape(depth)), Signal(index_shape(depth))
         level = Signal(range(depth + 1))
         pop = Signal()
         m.d.comb += [self.o.valid.eq(level != 0), pop.eq(self.o.valid & self.o.ready)]
         m.d.sync += level.eq(level + self.i.valid - pop)
         with m.If(self.i.valid):
             m.d.sync += write_at.eq(_wrap(write_at, depth))
-        following = Signal(range(depth))
+        following = Signal(index_shape(depth))
         m.d.comb += following.eq(Mux(pop, _wrap(read_at, depth), read_at))
         m.d.sync += read_at.eq(following)
         m.submodules.store = store = memory.Memory(shape=len(self.i.payload), depth=depth, init=())
@@ -81,6 +81,6 @@ class Credits(wiring.Component):
 
 def _wrap(pointer: Signal, depth: int) -> Value:
     """The pointer's next value in 0..depth−1."""
-    if depth & (depth - 1) == 0:
+    if depth > 1 and depth & (depth - 1) == 0:
         return (pointer + 1)[:len(pointer)]
     return Mux(pointer == depth - 1, 0, pointer + 1)

@@ -42,7 +42,7 @@ def merge(rtlil: str, top: str) -> str:
     texts: dict[tuple[str, ...], int] = {}
     users: list[list[str]] = []
     for name in _children_first(modules, top):
-        lines = _without_blank_memories(modules[name].lines)
+        lines = _without_alias_values(_without_blank_memories(modules[name].lines))
         names = _plain_names(lines)
         text = _rewrite(lines, names, merged)
         index = texts.setdefault(text, len(texts))
@@ -102,6 +102,13 @@ def _without_blank_memories(lines: tuple[str, ...]) -> tuple[str, ...]:
         kept += lines[at:end + 1]
         at = end + 1
     return tuple(kept)
+
+
+def _without_alias_values(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop the reset values of wires that are no registers, which would keep Yosys from removing unused ones."""
+    registers = {token for line in lines if line.startswith("    connect \\Q ") for token in _NAME.findall(line)}
+    return tuple(line for line, following in zip(lines, (*lines[1:], ""), strict=True)
+                 if not line.startswith("  attribute \\init ") or following.split()[-1] in registers)
 
 
 def _plain_names(lines: tuple[str, ...]) -> dict[str, str]:

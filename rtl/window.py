@@ -38,7 +38,7 @@ class SlidingWindow(wiring.Component):
             write.eq(self.i.valid & self.i.ready), self.i.ready.eq(occupancy.room),
             advance.eq(sequencer.issue & sequencer.pixel_last),
             occupancy.write.eq(write), occupancy.advance.eq(advance), walk.advance.eq(advance),
-            occupancy.release.eq(walk.release), occupancy.demand.eq(walk.demand),
+            occupancy.freed.eq(walk.freed), occupancy.demand.eq(walk.demand),
             sequencer.go.eq(occupancy.ready & self.credit),
             self.start.eq(sequencer.issue & sequencer.first),
         ]
@@ -109,7 +109,8 @@ class SlidingWindow(wiring.Component):
         if window.planes == window.bits:
             taken = elements
         else:
-            taken = [element.word_select(plane_group, window.planes) for element in elements]
+            taken = [Array(element.word_select(group, window.planes) for group in range(max(plane_groups) + 1))[plane_group]
+                     for element in elements]
         data = Signal(window.taps * window.lanes * window.planes, reset_less=True)
         m.d.sync += data.eq(Cat(taken))
         m.d.comb += self.o.data.eq(data)
@@ -140,7 +141,7 @@ class SlidingWindow(wiring.Component):
         with m.If(sequencer.issue & sequencer.group_last):
             per_group = window.weight_planes * window.tap_beats * window.inner
             m.d.sync += fold_of_group.eq(Mux(sequencer.pixel_last, 0, fold_of_group + per_group))
-        shift = Mux(sequencer.position == 0, by_index([step.shift for step in window.steps], sequencer.step), 0)
+        shift = Mux(sequencer.step_first, by_index([step.shift for step in window.steps], sequencer.step), 0)
         early = {"valid": sequencer.issue, "first": sequencer.first, "last": sequencer.group_last, "shift": shift,
                  "offset": walk.class_offset + sequencer.group}
         for name, value in early.items():

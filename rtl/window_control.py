@@ -29,8 +29,8 @@ class Sequencer(wiring.Component):
     """The loops of a window: group, step, tap beat, word; one beat per cycle, never interrupted inside a group.
 
     Ports: `go` (a group may start: function of registers), `issue` (a beat is issued now), the loop counters of that beat,
-    `position` = tap_beat·inner + word, and `first`, `word_last`, `group_last`, `pixel_last`: the beat is the first of its group,
-    the last of its tap beat, group, pixel. The counters mean nothing where `issue` is low, but hold.
+    `position` = tap_beat·inner + word, and `first`, `step_first`, `word_last`, `group_last`, `pixel_last`: the beat is the first of its
+    group, step, the last of its tap beat, group, pixel. The counters mean nothing where `issue` is low, but hold.
     """
 
     def __init__(self, window: Window) -> None:
@@ -43,6 +43,7 @@ class Sequencer(wiring.Component):
             "group": Out(index_shape(window.groups)),
             "position": Out(index_shape(window.tap_beats * window.inner)),
             "first": Out(1),
+            "step_first": Out(1),
             "word_last": Out(1),
             "group_last": Out(1),
             "pixel_last": Out(1),
@@ -52,6 +53,7 @@ class Sequencer(wiring.Component):
         m = Module()
         window = self._window
         inside = Signal()  # the group has begun: go on whatever happens
+        step_begins = Signal(init=1)
         m.d.comb += [self.issue.eq(inside | self.go), self.first.eq(~inside)]
         _, word_last = loop(m, "word", window.inner, self.issue)
         tap_beat, tap_last = loop(m, "tap_beat_count", window.tap_beats, self.issue & word_last)
@@ -60,12 +62,12 @@ class Sequencer(wiring.Component):
         position, _ = loop(m, "position_count", window.tap_beats * window.inner, self.issue)
         m.d.comb += [
             self.tap_beat.eq(tap_beat), self.step.eq(step), self.group.eq(group), self.position.eq(position),
-            self.word_last.eq(word_last),
+            self.word_last.eq(word_last), self.step_first.eq(step_begins),
             self.group_last.eq(word_last & tap_last & step_last),
             self.pixel_last.eq(self.group_last & groups_last),
         ]
         with m.If(self.issue):
-            m.d.sync += inside.eq(~self.group_last)
+            m.d.sync += [inside.eq(~self.group_last), step_begins.eq(word_last & tap_last)]
         return m
 
 
@@ -74,7 +76,7 @@ class Walk(wiring.Component):
 
     Ports: `advance` (this is the pixel's last beat); of the current pixel: `rows`, `columns` (kernel rows and columns inside the map,
     one bit each), `class_offset` = class·groups, and how much must be added for the next one: `move` (address of the first tap,
-    modulo depth), `release` (first word that must be kept), `demand` (number of words that must have come).
+    modulo depth), `freed` (first word that must be kept), `demand` (number of words that must have come).
     """
 
     def __init__(self, window: Window) -> None:
@@ -88,8 +90,8 @@ class Walk(wiring.Component):
         geometry = self._window.geometry
         height, width = geometry.out_height, geometry.out_width
         # The counters stand at the next pixel, so that everything about the current one comes from a register.
-        column = Signal(range(width), init=1 % width)
-        row = Signal(range(height), init=(1 // width) % height)
+        column = Signal(index_shape(width), init=1 % width)
+        row = Signal(index_shape(height), init=(1 // width) % height)
         with m.If(self.advance):
             with m.If(column == width - 1):
                 m.d.sync += [column.eq(0), row.eq(Mux(row == height - 1, 0, row + 1))]
@@ -119,7 +121,7 @@ def walk_tables(window: Window) -> dict[str, NDArray[np.int64]]:
         "columns": np.broadcast_to(_inside(col_origins, geometry.kernel[1], geometry.width)[None, :], shape),
         "class_offset": (geometry.class_of * window.groups * (window.classes > 1)).reshape(shape),
         "move": (_differences(base, image) * words % window.depth).reshape(shape),
-        "release": (_differences(geometry.keep, image) * words).reshape(shape),
+        "freed": (_differences(geometry.keep, image) * words).reshape(shape),
         "demand": (_differences(geometry.need, image) * words).reshape(shape),
     }
 
@@ -138,7 +140,7 @@ def _differences(values: NDArray[np.int64], image: int) -> NDArray[np.int64]:
 class Occupancy(wiring.Component):
     """Which words the writer may write, and whether those that the current pixel needs are there.
 
-    Ports: `write` (a word is written now), `advance`, `release`, `demand` as in `Walk`; `room` (the next word may be written),
+    Ports: `write` (a word is written now), `advance`, `freed`, `demand` as in `Walk`; `room` (the next word may be written),
     `ready` (the current pixel may start): both sign bits of registers.
     """
 
@@ -146,7 +148,7 @@ class Occupancy(wiring.Component):
         self._window = window
         tables = walk_tables(window)
         super().__init__({"write": In(1), "advance": In(1), "room": Out(1), "ready": Out(1)} | {
-            name: In(shape_of(tables[name].reshape(-1).tolist())) for name in ("release", "demand")})
+            name: In(shape_of(tables[name].reshape(-1).tolist())) for name in ("freed", "demand")})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -162,7 +164,7 @@ class Occupancy(wiring.Component):
         missing = Signal(range(int((need - keep).min()) - depth - 1, most_missing), init=int(need[0]) - 1)
         m.d.comb += [self.room.eq(~free[-1]), self.ready.eq(missing[-1])]
         m.d.sync += [
-            free.eq(free - self.write + Mux(self.advance, self.release, 0)),
+            free.eq(free - self.write + Mux(self.advance, self.freed, 0)),
             missing.eq(missing - self.write + Mux(self.advance, self.demand, 0)),
         ]
         return m

@@ -73,7 +73,7 @@ def test_reference_notices_a_wrong_release(monkeypatch: pytest.MonkeyPatch) -> N
 
     def wrong(window: Window) -> dict[str, Any]:
         tables = right(window)
-        return {**tables, "release": tables["release"] + 1}
+        return {**tables, "freed": tables["freed"] + 1}
 
     monkeypatch.setattr(window_control, "walk_tables", wrong)
     geometry = Geometry(5, 6, (3, 3), (1, 1), (1, 1, 1, 1))
