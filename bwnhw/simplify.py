@@ -97,7 +97,10 @@ def free_batch(graph: Graph) -> Graph:
     """
     source = replace(graph.inputs[0], shape=(0, *graph.inputs[0].shape[1:]))
     freed = replace(graph, inputs=(source,))
-    one, two = infer_shapes(freed, 1), infer_shapes(freed, 2)
+    try:
+        one, two = infer_shapes(freed, 1), infer_shapes(freed, 2)
+    except ModelError as error:
+        raise ModelError(f"{error}, with a batch of one image or two in place of {graph.inputs[0].shape[0] or 'a free one'}") from None
     fixed = set(graph.constants)
     for op in graph.ops:
         for name in filter(None, op.outputs):
