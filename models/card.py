@@ -17,8 +17,10 @@ import numpy as np
 from bwnhw import __version__, golden, zoo
 from bwnhw.errors import BwnhwError, InputError
 from bwnhw.files import write_text
+from bwnhw.lower import lower
 from bwnhw.models.data import Dataset, load_dataset
 from bwnhw.models.recipe import Recipe
+from bwnhw.onnx_read import load
 
 
 def card_of(recipe: Recipe, data: Dataset, file: Path | None, validation: float | None, test: float) -> dict[str, Any]:
@@ -30,6 +32,7 @@ def card_of(recipe: Recipe, data: Dataset, file: Path | None, validation: float 
         "train_images": len(data.y_train) - recipe.validation,
         "validation_images": recipe.validation,
         "test_count": len(data.y_test),
+        "test_sha256": data.test_digest(),
         "accuracy_float": test,
         "accuracy_integer": None,
         "accuracy_validation": validation,
@@ -58,10 +61,6 @@ def _versions() -> dict[str, str]:
 
 def measure(model: Path, data: Dataset) -> float:
     """Fraction of the test images on which the integer network's greatest score, ties to the lowest index, is at the label."""
-    from bwnhw.lower import lower
-
-    from bwnhw.onnx_read import load
-
     scores = golden.outputs(lower(load(model)), data.x_test)
     return float(np.mean(scores.reshape(len(scores), -1).argmax(axis=1) == data.y_test))
 
@@ -69,14 +68,14 @@ def measure(model: Path, data: Dataset) -> float:
 def update(model: Path, data: Dataset) -> dict[str, Any]:
     """Measure the integer accuracy of a network and write it into the card beside it; returns the card.
 
-    InputError where there is no card, or it was written for other data.
+    InputError where there is no card, or it was written for other test images.
     """
     path = model.with_suffix(".json")
     if not path.is_file():
         raise InputError(f"{model}: expected a card {path.name} beside it, found none")
     card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if card["data"] != data.source:
-        raise InputError(f"{path}: expected the data it was trained on, {card['data']!r}, found {data.source!r}")
+    if card["test_sha256"] != data.test_digest():
+        raise InputError(f"{path}: expected the test images of {card['data']!r}, found others in {data.source!r}")
     card["accuracy_integer"] = measure(model, data)
     write_text(path, json.dumps(card, indent=2) + "\n")
     return card

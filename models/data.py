@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile
@@ -30,6 +31,10 @@ class Dataset:
     x_test: NDArray[np.uint8]
     y_test: NDArray[np.int64]
     test_file: str | None = None
+
+    def test_digest(self) -> str:
+        """SHA-256 of the test images and labels, in hexadecimal: whether two files hold the same test."""
+        return sha256(self.x_test.tobytes() + self.y_test.tobytes()).hexdigest()
 
 
 def load_dataset(name: str, file: Path | None) -> Dataset:

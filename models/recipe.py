@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from bwnhw.errors import InputError
@@ -59,7 +59,7 @@ def load_recipe(path: Path) -> Recipe:
         if key not in known:
             raise InputError(f"recipe {path}: expected one of {', '.join(known)}, found the key {key!r}")
         _check(path, key, value, known[key].type)
-    missing = [name for name in list(known)[:8] if name not in table]
+    missing = [name for name, field in known.items() if field.default is MISSING and name not in table]
     if missing:
         raise InputError(f"recipe {path}: expected a value for {missing[0]!r}, found none")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", table["name"]):  # it becomes a file name
