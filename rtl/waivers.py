@@ -1,6 +1,7 @@
 """Warnings of `verilator --lint-only -Wall` that the emitted Verilog is known to cause, each with the reason why it is right."""
 
 WAIVERS = (
+    ("DECLFILENAME", "One file holds the whole design, so that it can be handed on as one."),
     ("PROCASSINIT", "Registers have their reset value from power-up too: FPGAs load it with the bitstream."),
     ("WIDTHEXPAND", "Operands of unequal width are meant to be extended by Verilog's own rules."),
     ("CASEINCOMPLETE", "A table's last value is assigned before its case statement and stands for every other index."),
