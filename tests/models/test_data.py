@@ -1,9 +1,11 @@
 """Data sets: the digits' split, and files that aren't what they should be."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from bwnhw.errors import ImageError, InputError
+from bwnhw.errors import ImageError, InputError, MissingError
 from bwnhw.models.data import DIGITS_TEST, load_dataset, load_npz, write_test_images
 
 X, Y = np.zeros((6, 28, 28), np.uint8), np.arange(6, dtype=np.uint8)
@@ -72,3 +74,36 @@ def test_test_images_are_the_same_bytes_each_time(tmp_path):
     for name in ("a.npz", "b.npz"):
         write_test_images(data, tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@pytest.mark.train
+def test_download(monkeypatch):
+    calls = []
+
+    def fetch(name, **options):
+        calls.append((name, options))
+        return np.broadcast_to(np.arange(784.0) % 256, (70_000, 784)), np.array(["7"] * 70_000, object)
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch)
+    data = load_dataset("mnist", None)
+    assert calls == [("mnist_784", {"version": 1, "as_frame": False, "parser": "liac-arff", "return_X_y": True})]
+    assert data.x_train.shape == (60_000, 1, 28, 28) and data.x_test.shape == (10_000, 1, 28, 28)
+    assert data.x_test[0, 0, 1, 0] == 28 and data.y_test[0] == 7
+
+
+@pytest.mark.train
+def test_download_without_a_connection(monkeypatch):
+    def fetch(name, **options):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch)
+    with pytest.raises(InputError, match=r"the download from OpenML failed \(no route to host\), expected a connection or --data FILE"):
+        load_dataset("mnist", None)
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_without_scikit_learn(name, monkeypatch):
+    for module in ("sklearn", "sklearn.datasets", "sklearn.model_selection"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingError, match=f"^data set '{name}': scikit-learn is not installed"):
+        load_dataset(name, None)
