@@ -1,0 +1,1 @@
+"""The parts of `bwnhw.lower`: edges, exact constants, weights, layers, quantisers, scores."""
