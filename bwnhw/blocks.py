@@ -184,7 +184,7 @@ def popcount_latency(lanes: int) -> int:
 
 @dataclass(frozen=True)
 class Reduce:
-    """Max or sum over the beats of a group, lane by lane; latency 1. `flips`: XOR with the flip bit of (group, lane)."""
+    """Max or sum over the beats of a group, lane by lane; latency 1. `flips`: hi − max where (group, lane) flips, `hi` the greatest code."""
 
     kind: str  # "max" or "sum"
     lanes: int
@@ -193,6 +193,7 @@ class Reduce:
     signed: bool
     out_bits: int
     flips: bool
+    hi: int
 
     latency = 1
 

@@ -65,7 +65,7 @@ def _stage(nodes: tuple[Node, ...], index: int, flow: _Flow, plan: Plan, number:
         kind = "dense" if node.out.pixels == 1 else "conv"
     elif isinstance(node, Pool):
         window = _pool_window(node, flow)
-        cores.append(Reduce(node.kind, flow.lanes, flow.groups, flow.ints.bits, flow.ints.signed, node.out.bits, node.flips))
+        cores.append(Reduce(node.kind, flow.lanes, flow.groups, flow.ints.bits, flow.ints.signed, node.out.bits, node.flips, flow.ints.hi))
         flow = _Flow(node.out, flow.lanes, flow.groups)
         kind = "pool"
     else:

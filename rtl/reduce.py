@@ -48,12 +48,15 @@ class Reducer(wiring.Component):
         return m
 
     def _flipped(self, m: Module, held: list[Signal], done: Signal) -> list[Signal]:
-        """The results with every bit inverted where (group, lane) flips."""
+        """The results, subtracted from the greatest code where (group, lane) flips."""
         group = next_group(m, self.o.valid, self._block.groups)
         results = []
         for lane, acc in enumerate(held):
             flip = lookup(m, group, self._flips[:, lane].astype(int).tolist(), unsigned(1), f"flip_l{lane}")
             result = Signal(self._block.out_bits, name=f"result_l{lane}")
-            m.d.comb += result.eq(acc ^ flip.replicate(self._block.out_bits))
+            if self._block.hi == (1 << self._block.out_bits) - 1:  # an inversion, which takes no carry chain
+                m.d.comb += result.eq(acc ^ flip.replicate(self._block.out_bits))
+            else:
+                m.d.comb += result.eq(Mux(flip, self._block.hi - acc, acc))
             results.append(result)
         return results

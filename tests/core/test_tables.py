@@ -149,7 +149,7 @@ def test_thresholds_are_dealt_by_group_and_lane():
 
 
 def test_flips_and_scales_are_dealt_by_group_and_lane():
-    flips = reduce_flips(PoolParams(np.array([True, False, True])), Reduce("max", 2, 2, 1, False, 1, True))
+    flips = reduce_flips(PoolParams(np.array([True, False, True])), Reduce("max", 2, 2, 1, False, 1, True, 1))
     assert flips.tolist() == [[True, False], [True, False]]
     mult, offset = scale_tables(ScaleParams(np.array([1, 2, 3]), np.array([4, 5, 6])), Scaler(2, 2, 4, True, 3, 8))
     assert mult.tolist() == [[1, 2], [3, 0]] and offset.tolist() == [[4, 5], [6, 0]]
