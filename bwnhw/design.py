@@ -1,6 +1,7 @@
 """From topology and plan to the bill of blocks (`bwnhw.blocks.Design`)."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from bwnhw.blocks import Array, Best, Core, Design, Downsize, Fifo, Port, Reduce, Scaler, Stage, Step, Thresholds, Upsize, Window
 from bwnhw.errors import PlanError
@@ -10,7 +11,7 @@ from bwnhw.plan import Engine, Plan
 
 
 @dataclass(frozen=True)
-class _Flow:
+class Flow:
     """The stream between two stages: `groups` beats of `lanes` elements per pixel of the map `ints`."""
 
     ints: Ints
@@ -31,11 +32,11 @@ def design(topology: Topology, plan: Plan) -> Design:
     source = nodes[0].out
     if source.channels % plan.input_lanes:
         raise PlanError(f"plan: input_lanes must divide the input's {source.channels} channels, not be {plan.input_lanes}")
-    flow = _Flow(source, plan.input_lanes, source.channels // plan.input_lanes)
+    flow = Flow(source, plan.input_lanes, source.channels // plan.input_lanes)
     stages: list[Stage] = []
     index = 1
     while index < len(nodes):
-        stage, flow = _stage(nodes, index, flow, plan, len(stages))
+        stage, flow = lay_stage(nodes, index, flow, plan, len(stages))
         stages.append(stage)
         index = stage.nodes[-1] + 1
     if not stages:
@@ -44,7 +45,7 @@ def design(topology: Topology, plan: Plan) -> Design:
                   tuple(stages), Port(flow.lanes, flow.ints.bits, flow.ints.pixels * flow.groups, flow.ints.signed))
 
 
-def _stage(nodes: tuple[Node, ...], index: int, flow: _Flow, plan: Plan, number: int) -> tuple[Stage, _Flow]:
+def lay_stage(nodes: tuple[Node, ...], index: int, flow: Flow, plan: Plan, number: int) -> tuple[Stage, Flow]:
     """The stage that starts with node `index`, as many following nodes fused as can be, and the stream behind it."""
     node = nodes[index]
     resizers: tuple[Upsize | Downsize, ...] = ()
@@ -61,12 +62,12 @@ def _stage(nodes: tuple[Node, ...], index: int, flow: _Flow, plan: Plan, number:
         if fused:
             used.append(index + 1)
         cores.append(_array(node, behind if fused else None, flow.ints, engine, window))  # type: ignore[arg-type]
-        flow = _Flow(nodes[used[-1]].out, engine.pe, window.groups)
+        flow = Flow(nodes[used[-1]].out, engine.pe, window.groups)
         kind = "dense" if node.out.pixels == 1 else "conv"
     elif isinstance(node, Pool):
         window = _pool_window(node, flow)
         cores.append(Reduce(node.kind, flow.lanes, flow.groups, flow.ints.bits, flow.ints.signed, node.out.bits, node.flips, flow.ints.hi))
-        flow = _Flow(node.out, flow.lanes, flow.groups)
+        flow = Flow(node.out, flow.lanes, flow.groups)
         kind = "pool"
     else:
         flow, kind = _map_core(node, flow, cores)
@@ -84,19 +85,19 @@ def _stage(nodes: tuple[Node, ...], index: int, flow: _Flow, plan: Plan, number:
     return Stage(f"s{number}_{kind}", tuple(used), resizers, window, tuple(cores), fifo), flow
 
 
-def _map_core(node: Node, flow: _Flow, cores: list[Core]) -> tuple[_Flow, str]:
+def _map_core(node: Node, flow: Flow, cores: list[Core]) -> tuple[Flow, str]:
     """Append the core of a node that works beat by beat; the stream behind it and the stage's kind."""
     ints = flow.ints
     if isinstance(node, Threshold):
         cores.append(Thresholds(flow.lanes, flow.groups, ints.bits, ints.signed, node.out.hi, node.out.bits, node.flips))
-        return _Flow(node.out, flow.lanes, flow.groups), "threshold"
+        return Flow(node.out, flow.lanes, flow.groups), "threshold"
     if isinstance(node, Scale):
         mult_bits = max(2, node.out.bits - ints.bits + 1)
         cores.append(Scaler(flow.lanes, flow.groups, ints.bits, ints.signed, mult_bits, node.out.bits))
-        return _Flow(node.out, flow.lanes, flow.groups), "scale"
+        return Flow(node.out, flow.lanes, flow.groups), "scale"
     if isinstance(node, ArgMax):
         cores.append(Best(flow.lanes, flow.groups, ints.channels, ints.bits, ints.signed, node.out.bits))
-        return _Flow(node.out, 1, 1), "argmax"
+        return Flow(node.out, 1, 1), "argmax"
     raise PlanError(f"{type(node).__name__}: no hardware block computes this node")
 
 
@@ -153,7 +154,7 @@ def _conv_window(conv: Conv, source: Ints, engine: Engine) -> Window:
                   _depth(geometry, words))
 
 
-def _pool_window(pool: Pool, flow: _Flow) -> Window:
+def _pool_window(pool: Pool, flow: Flow) -> Window:
     ints = flow.ints
     geometry = Geometry(ints.height, ints.width, pool.kernel, pool.stride, pool.pads)
     pad = ints.lo % (1 << ints.bits) if pool.kind == "max" else 0
@@ -163,9 +164,14 @@ def _pool_window(pool: Pool, flow: _Flow) -> Window:
 
 def _depth(geometry: Geometry, words: int) -> int:
     """Least power of two of words that lets the writer prepare the next pixel while one is being read."""
+    return max(2, 1 << (_reach(geometry) * words - 1).bit_length())
+
+
+@cache
+def _reach(geometry: Geometry) -> int:
+    """Pixels from the first that an output pixel reads to the last that the next one needs, at most."""
     need = [*geometry.need[1:].tolist(), geometry.height * geometry.width + int(geometry.need[0])]
-    reach = max(after - keep for after, keep in zip(need, geometry.keep.tolist(), strict=True))
-    return max(2, 1 << (reach * words - 1).bit_length())
+    return max(after - keep for after, keep in zip(need, geometry.keep.tolist(), strict=True))
 
 
 def _with_depth(window: Window, depth: int, index: int) -> Window:
