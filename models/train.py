@@ -79,8 +79,8 @@ def run(recipe: Path, data: Path | None, out: Path, progress: Progress, epochs: 
     if epochs is not None:
         plan = replace(plan, epochs=epochs)
     dataset = load_dataset(plan.dataset, data)
+    out.mkdir(parents=True, exist_ok=True)  # before the hour of training, not after it
     trained = train(plan, dataset, progress)
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{plan.name}.onnx"
     card = card_of(plan, dataset, data, trained.validation_accuracy, trained.test_accuracy)
     save(to_graph(trained.network, ARCHITECTURES[plan.architecture]), path)
@@ -111,17 +111,17 @@ def train(recipe: Recipe, data: Dataset, progress: Progress) -> Trained:
         network = ARCHITECTURES[recipe.architecture].build(recipe.activation_bits)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it; faster on a CPU
         order = torch.randperm(len(data.y_train))
-        held_out, kept = order[: recipe.validation], order[recipe.validation :]
-        images, labels = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
+        held_out, kept = order[: recipe.validation].numpy(), order[recipe.validation :]
+        images, labels = torch.from_numpy(data.x_train)[kept], torch.from_numpy(data.y_train)[kept]
         steps = recipe.epochs * max(1, len(kept) // recipe.batch)
         optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
         validation = None
         for epoch in range(recipe.epochs):
             start = time.monotonic()
-            loss = _epoch(network, images[kept], labels[kept], recipe, optimiser, schedule)
+            loss = _epoch(network, images, labels, recipe, optimiser, schedule)
             if recipe.validation:
-                validation = accuracy(network, data.x_train[held_out.numpy()], data.y_train[held_out.numpy()])
+                validation = accuracy(network, data.x_train[held_out], data.y_train[held_out])
             progress(EpochReport(epoch + 1, recipe.epochs, loss, validation, time.monotonic() - start))
         return Trained(recipe, network.eval(), validation, accuracy(network, data.x_test, data.y_test))
 

@@ -122,3 +122,11 @@ def test_run_writes_network_card_and_test_images(tmp_path, digits):
     assert card["epochs"] == 1 and card["accuracy_float"] == result.accuracy_float and card["accuracy_integer"] is None
     with np.load(tmp_path / "out" / card["test_images"], allow_pickle=False) as shipped:
         assert np.array_equal(shipped["x"], digits.x_test) and np.array_equal(shipped["y"], digits.y_test)
+
+
+def test_a_folder_that_cant_be_made_is_known_before_training(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    reports = []
+    with pytest.raises(FileExistsError):
+        run(find_recipe("digits-conv"), None, tmp_path / "out", reports.append, epochs=1)
+    assert reports == []
