@@ -5,7 +5,7 @@ in `bwnhw.golden_conv`.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,16 @@ def outputs(network: Network, codes: NDArray[np.integer]) -> NDArray[np.int64]:
         last = deque(maps, maxlen=1)[0]
         out[start:start + len(last)] = np.moveaxis(last, 3, 1)
     return out
+
+
+def apply(network: Network, index: int, sources: Sequence[NDArray[np.integer]]) -> NDArray[np.int64]:
+    """One node alone: int64 (N, C, H, W) from its sources' integers (N, C, H, W), which must be in their edges' ranges."""
+    nodes = network.topology.nodes
+    ints = [nodes[s].out for s in nodes[index].src]
+    maps = [np.ascontiguousarray(np.moveaxis(source, 1, 3), dtype=integer_type(i.lo, i.hi))
+            for source, i in zip(sources, ints, strict=True)]
+    result = _step(nodes[index], network.params[index], ints, len(maps[0]))(maps)
+    return np.ascontiguousarray(np.moveaxis(result, 3, 1), dtype=np.int64)
 
 
 def _chunks(network: Network, codes: NDArray[np.integer]) -> Iterator[tuple[int, Iterator[Map]]]:
