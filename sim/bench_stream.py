@@ -119,14 +119,18 @@ class Bench:
         octets = b"".join(beat.data.to_bytes(stream.beat_bytes, "little") for beat in monitor.beats[:wanted])
         return unpack(np.frombuffer(octets, np.uint8).reshape(count, stream.beats, stream.beat_bytes), stream)
 
-    async def check(self, first: int, count: int, patterns: tuple[Pattern, Pattern] = (STEADY, STEADY), seed: int = 0
-                    ) -> tuple[Source, Monitor]:
+    async def check(self, first: int, count: int, patterns: tuple[Pattern, Pattern] = (STEADY, STEADY), seed: int = 0) -> None:
         """Push images first..first+count−1 through and compare everything."""
         driver, output, inner = self.start(self.data["input"][first:first + count], patterns, self.case.seed + seed)
         await self.finish(driver, output, count)
         self.compare(output, inner, first, count)
         assert not self.dut.frame_error.value, "frame_error is high though every tlast came on time"
-        return driver, output
+
+    async def show_progress(self, output: Monitor) -> None:
+        """Write one byte per finished image to the case's progress file, for ever."""
+        while True:
+            await Timer(1000 * PERIOD, "step")
+            Path(self.case.progress).write_bytes(bytes(len(output.beats) // self.interface.sink.beats))
 
 
 @cocotb.test()
@@ -134,10 +138,20 @@ async def values_and_cycles(dut: Any) -> None:
     """All images, source and sink never pausing: every value, and the cycle of every image's first and last output."""
     bench = Bench(dut)
     await bench.reset()
-    driver, output = await bench.check(0, len(bench.data["input"]))
-    start, beats = driver.taken[0], bench.interface.sink.beats
-    write_report(Report(tuple(beat.cycle - start for beat in output.beats[::beats]),
-                        tuple(beat.cycle - start for beat in output.beats[beats - 1::beats])), Path(bench.case.report))
+    images = len(bench.data["input"])
+    driver, output, inner = bench.start(bench.data["input"], (STEADY, STEADY), bench.case.seed)
+    bench.tasks.append(cocotb.start_soon(bench.show_progress(output)))
+    await bench.finish(driver, output, images)
+    bench.compare(output, inner, 0, images)
+    assert not dut.frame_error.value, "frame_error is high though every tlast came on time"
+
+    def since_start(monitor: Monitor, beat: int, beats: int) -> tuple[int, ...]:
+        return tuple(seen.cycle - driver.taken[0] for seen in monitor.beats[beat::beats])
+
+    beats = bench.interface.sink.beats
+    stages = {stage.name: since_start(monitor, stage.stream.beats - 1, stage.stream.beats)
+              for stage, monitor in zip(bench.interface.stages, inner, strict=False)}
+    write_report(Report(since_start(output, 0, beats), since_start(output, beats - 1, beats), stages), Path(bench.case.report))
 
 
 @cocotb.test()

@@ -14,12 +14,14 @@ class Case:
 
     `data` is an .npz with `input` and `output` (N, C, H, W) and, where `layers` asks for the stages' streams, `node<i>` likewise;
     `few` images of it serve the tests with pauses and resets, all of them the one without. A test is stuck after
-    `idle_limit` cycles without a handshake on either port. `seed` rules every random choice. `report` is written by the bench.
+    `idle_limit` cycles without a handshake on either port. `seed` rules every random choice. The bench writes what it measured to
+    `report`, and to `progress` one byte per image that the test without pauses has finished.
     """
 
     directory: str
     data: str
     report: str
+    progress: str
     few: int
     layers: bool
     idle_limit: int
@@ -45,10 +47,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Report:
-    """What the run without pauses measured: cycle of the first and last output of every image, since the first input handshake."""
+    """What the run without pauses measured, in cycles since the first input handshake, one number per image.
+
+    `first_output` and `last_output`: the image's first and last beat on m_axis; `stages`: by name, the last beat that left the stage
+    (empty unless the layers were looked at).
+    """
 
     first_output: tuple[int, ...]
     last_output: tuple[int, ...]
+    stages: dict[str, tuple[int, ...]]
 
 
 def first_difference(expected: NDArray[np.integer], found: NDArray[np.integer], node: int) -> Difference | None:
@@ -79,4 +86,4 @@ def write_report(report: Report, path: Path) -> None:
 def read_report(path: Path) -> Report:
     """Read a report that `write_report` wrote."""
     data = json.loads(path.read_text(encoding="utf-8"))
-    return Report(tuple(data["first_output"]), tuple(data["last_output"]))
+    return Report(tuple(data["first_output"]), tuple(data["last_output"]), {name: tuple(last) for name, last in data["stages"].items()})

@@ -22,7 +22,7 @@ def pack(codes: NDArray[np.integer], stream: Stream) -> NDArray[np.uint8]:
     elements[:, :channels] = codes.transpose(0, 2, 3, 1).reshape(-1, channels)
     octets = elements.reshape(-1, stream.lanes, 1).view(np.uint8)[:, :, :-(-stream.pitch // 8)]
     bits = np.unpackbits(octets, axis=2, bitorder="little", count=stream.pitch)
-    return np.packbits(bits.reshape(len(bits), -1), axis=1, bitorder="little").reshape(images, stream.beats, stream.beat_bytes)
+    return np.packbits(bits.reshape(len(bits), stream.lanes * stream.pitch), axis=1, bitorder="little").reshape(images, stream.beats, stream.beat_bytes)
 
 
 def unpack(beats: NDArray[np.uint8], stream: Stream) -> NDArray[np.int64]:
@@ -35,5 +35,5 @@ def unpack(beats: NDArray[np.uint8], stream: Stream) -> NDArray[np.int64]:
     values = whole.view("<i8")[:, 0]
     if stream.signed:
         values = (values << 64 - stream.pitch) >> 64 - stream.pitch
-    pixels = values.reshape(images, stream.shape[1], stream.shape[2], -1)[..., :stream.shape[0]]
+    pixels = values.reshape(images, stream.shape[1], stream.shape[2], stream.groups * stream.lanes)[..., :stream.shape[0]]
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))

@@ -5,14 +5,18 @@ our own; all the parent sees is the JUnit file. Run as a program: `python -I -m 
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from bwnhw.errors import MismatchError, MissingError, ToolError
+from bwnhw.files import write_bytes
 from bwnhw.sim.cache import cached
 from bwnhw.sim.case import Case, Report, read_report, write_case
 from bwnhw.sim.interface import Interface, read_interface
@@ -20,41 +24,50 @@ from bwnhw.sim.tools import Tools
 from bwnhw.sim.verilator import Harness, build
 
 BENCH = "bwnhw.sim.bench_stream"
+Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class BenchResult:
-    """Names of the tests that passed (all that ran), and what the run without pauses measured."""
+def run_bench(case: Case, tools: Tools, cache: Path, *, waves: Path | None = None, jobs: int = 1, tests: str | None = None,
+              progress: Progress | None = None) -> tuple[tuple[str, ...], Report]:
+    """Build the case's design for cocotb and run the bench on it; names of the tests, all of which passed, and what was measured.
 
-    tests: tuple[str, ...]
-    report: Report
-
-
-def run_bench(case: Case, tools: Tools, cache: Path, *, waves: Path | None = None, jobs: int = 1, tests: str | None = None
-              ) -> BenchResult:
-    """Build the case's design for cocotb and run the bench on it; `tests` is a pattern that picks some.
-
-    `waves` names a VCD file to write. Raises MismatchError with the first failed test's message; ToolError where the simulator broke
-    down or no test ran; MissingError without cocotb.
+    `report` and `progress` of the case are set here. `tests` is a pattern that picks some tests; `waves` names a VCD file to write;
+    `progress(done, 0)` counts images of the run without pauses. Raises MismatchError with the first failed test's message,
+    ToolError where the simulator broke down or no test ran, MissingError without cocotb.
     """
     interface = read_interface(Path(case.directory))
     executable = build(harness(cache, interface, case.layers, waves is not None), interface, cache, tools, jobs)
     with tempfile.TemporaryDirectory(prefix="bwnhw-") as scratch:
         folder = Path(scratch)
-        case = replace(case, directory=str(Path(case.directory).resolve()), report=str(folder / "report.json"))
+        case = replace(case, directory=str(Path(case.directory).resolve()), report=str(folder / "report.json"),
+                       progress=str(folder / "progress"))
         write_case(case, folder / "case.json")
         job = {"build": str(executable.parent), "folder": scratch, "top": interface.top, "seed": case.seed, "waves": waves is not None,
                "tests": tests}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        with (folder / "log").open("w", encoding="utf-8") as log:
-            status = subprocess.run([sys.executable, "-I", "-m", "bwnhw.sim.runner", str(folder / "job.json")], check=False,
-                                    env=tools.environment(), cwd=folder, stdout=log, stderr=subprocess.STDOUT).returncode
+        status = _run_child(folder, tools, progress)
         if waves and (folder / "dump.vcd").exists():
-            partial = waves.with_name(waves.name + ".part")
-            partial.write_bytes((folder / "dump.vcd").read_bytes())
-            partial.replace(waves)
+            write_bytes(waves, (folder / "dump.vcd").read_bytes())
         passed = read_results(folder / "results.xml", folder / "log", status)
-        return BenchResult(passed, read_report(folder / "report.json") if (folder / "report.json").exists() else Report((), ()))
+        report = read_report(Path(case.report)) if Path(case.report).exists() else Report((), (), {})
+    return passed, report
+
+
+def _run_child(folder: Path, tools: Tools, progress: Progress | None) -> int:
+    """Run `_child` in a process of its own, its output in `log`; the exit status. Interrupted, the simulator ends with us."""
+    done, command = folder / "progress", [sys.executable, "-I", "-m", "bwnhw.sim.runner", str(folder / "job.json")]
+    with (folder / "log").open("w", encoding="utf-8") as log, subprocess.Popen(
+            command, env=tools.environment(), cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True) as child:
+        try:
+            while True:
+                try:
+                    return child.wait(0.2)
+                except subprocess.TimeoutExpired:
+                    if progress and done.exists():
+                        progress(done.stat().st_size, 0)
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGTERM)
 
 
 def harness(cache: Path, interface: Interface, layers: bool, waves: bool) -> Harness:

@@ -11,9 +11,9 @@ from bwnhw.sim.cache import cached
 from bwnhw.sim.interface import Interface
 from bwnhw.sim.tools import Tools
 
-# Registers start random where asked for at run time. The emitted Verilog's only lint is the zero-extension of expressions.
-VERILATE = ("--cc", "--prefix", "Vtop", "-O3", "--x-initial", "unique", "--x-assign", "unique", "-Wno-WIDTHEXPAND", "--no-timing",
-            "--output-split", "5000")
+# Registers start random where asked for at run time. Widths and cases are linted where the Verilog is generated.
+VERILATE = ("--cc", "--prefix", "Vtop", "-O3", "--x-initial", "unique", "--x-assign", "unique", "-Wno-WIDTHEXPAND",
+            "-Wno-CASEINCOMPLETE", "--no-timing", "--output-split", "5000")
 COMPILE = ("-std=c++17", "-fPIC", "-w", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVERILATOR=1")
 
 
@@ -40,7 +40,7 @@ def build(harness: Harness, interface: Interface, cache: Path, tools: Tools, job
     kit = (tools.version, tools.origin, str(tools.compiler), *COMPILE)
     with ThreadPoolExecutor(jobs) as pool:
         runtime = list(pool.map(lambda name: _runtime(name, cache, tools, kit), harness.runtime))
-    inputs = [interface.verilog.read_bytes(), harness.source.read_bytes(), interface.top, str(level), *kit, *VERILATE,
+    inputs: list[str | bytes] = [interface.verilog.read_bytes(), harness.source.read_bytes(), interface.top, str(level), *kit, *VERILATE,
               *harness.verilate, *harness.compile, *harness.runtime, *harness.link, harness.output]
     return cached(cache, "build", inputs,
                   lambda folder: _build_design(folder, harness, interface, tools, runtime, jobs, level)) / harness.output

@@ -21,16 +21,17 @@ def case(interface: Interface, folder: Path, layers: bool = False, seed: int = 1
     """A case over CODES with right expectations."""
     expected = (CODES >= 3).astype(np.int64)
     np.savez(folder / "data.npz", input=CODES, output=expected, node1=expected)
-    return Case(str(interface.verilog.parent), str(folder / "data.npz"), "", 3, layers, 500, seed)
+    return Case(str(interface.verilog.parent), str(folder / "data.npz"), "", "", 3, layers, 500, seed)
 
 
 def test_right_design_passes(dummy: Dummy, cache: Path, tmp_path: Path) -> None:
     interface = dummy(0)
-    result = run_bench(case(interface, tmp_path, layers=True), find_tools(), cache)
-    assert len(result.tests) == 7
+    tests, report = run_bench(case(interface, tmp_path, layers=True), find_tools(), cache)
+    assert len(tests) == 7
     batch = run_batch(interface, CODES, cache=cache)
-    assert result.report.first_output == tuple(batch.first_output.tolist())
-    assert result.report.last_output == tuple(batch.last_output.tolist())
+    assert report.first_output == tuple(batch.first_output.tolist())
+    assert report.last_output == tuple(batch.last_output.tolist())
+    assert report.stages == {"s0": report.last_output}
 
 
 @pytest.mark.parametrize(("bug", "layers", "message"), [
