@@ -171,7 +171,7 @@ def _depth(geometry: Geometry, words: int) -> int:
 def _reach(geometry: Geometry) -> int:
     """Pixels from the first that an output pixel reads to the last that the next one needs, at most."""
     need = [*geometry.need[1:].tolist(), geometry.height * geometry.width + int(geometry.need[0])]
-    return max(after - keep for after, keep in zip(need, geometry.keep.tolist(), strict=True))
+    return int(max(after - keep for after, keep in zip(need, geometry.keep.tolist(), strict=True)))
 
 
 def _with_depth(window: Window, depth: int, index: int) -> Window:

@@ -1,0 +1,105 @@
+"""What a network with a plan costs and how fast it is, layer by layer, before any tool runs.
+
+Cycles are exact (`bwnhw.cycles`); LUT, flip-flops and block RAM are estimates (`bwnhw.resources`, error in docs/estimates.md).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bwnhw.blocks import Design, Stage
+from bwnhw.cycles import StageCycles, cycles, stage_beats
+from bwnhw.design import design
+from bwnhw.foldings import pace
+from bwnhw.network import Network, Topology
+from bwnhw.plan import Engine, Plan
+from bwnhw.resources import StageResources, resources
+
+
+@dataclass(frozen=True)
+class LayerEstimate:
+    """One stage of the design.
+
+    `engine` is that of its conv, else None; `fold` the number of different weight words of a lane (0 without weights); `latency` the cycle of
+    its last output of image 0; `interval` cycles from image to image as it runs in this design; `busy` cycles per image that it works.
+    `brams` are 18-kbit block RAMs; `weight_bits` are stored ones, the folding's padding included.
+    """
+
+    name: str
+    nodes: tuple[int, ...]
+    engine: Engine | None
+    fold: int
+    latency: int
+    interval: int
+    busy: int
+    luts: int
+    ffs: int
+    brams: int
+    weight_bits: int
+
+    @property
+    def pe(self) -> int | None:
+        """Output channels at once."""
+        return self.engine.pe if self.engine else None
+
+    @property
+    def simd(self) -> int | None:
+        """XNORs of a row at once and per activation plane: input channels × kernel taps."""
+        return self.engine.simd * self.engine.taps if self.engine else None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A whole design: `latency` and `interval` in cycles (exact), resources on `family` (estimated), and its layers."""
+
+    family: str
+    clock_mhz: float
+    latency: int
+    interval: int
+    luts: int
+    ffs: int
+    brams: int
+    weight_bits: int
+    layers: tuple[LayerEstimate, ...]
+
+    @property
+    def images_per_second(self) -> float:
+        """At `clock_mhz`, one image after the other."""
+        return self.clock_mhz * 1e6 / self.interval
+
+    def to_json(self) -> dict[str, Any]:
+        """Under the names of `bwnhw run --json`; measured and synthesised numbers are None."""
+        return {**_numbers(self, self.family), "images_per_second": {"value": self.images_per_second, "clock_mhz": self.clock_mhz},
+                "layers": [{"name": layer.name, "nodes": list(layer.nodes), "pe": layer.pe, "simd": layer.simd, "fold": layer.fold,
+                            "busy_cycles": layer.busy, **_numbers(layer, self.family)} for layer in self.layers]}
+
+
+def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Estimate:
+    """Estimate a network with a plan on a family ("xc7", "ecp5").
+
+    Raises PlanError where the plan can't be honoured, InputError for another family.
+    """
+    topology = network.topology if isinstance(network, Network) else network
+    laid = design(topology, plan)
+    timed, sized = cycles(laid), resources(laid, family)
+    layers = tuple(_layer(stage, plan, timing, size, beats)
+                   for stage, timing, size, beats in zip(laid.stages, timed.stages, sized.stages, _beats_in(laid), strict=True))
+    return Estimate(family, plan.clock_mhz, timed.latency, timed.interval, sized.luts, sized.ffs, sized.brams, sized.weight_bits, layers)
+
+
+def _layer(stage: Stage, plan: Plan, timing: StageCycles, size: StageResources, beats: int) -> LayerEstimate:
+    engine = dict(plan.engines)[stage.nodes[0]] if stage.array else None
+    return LayerEstimate(stage.name, stage.nodes, engine, stage.array.fold_depth if stage.array else 0, timing.latency, timing.interval,
+                         pace(stage, beats), size.luts, size.ffs, size.brams, size.weight_bits)
+
+
+def _beats_in(laid: Design) -> list[int]:
+    """Beats per image into every stage, as its producer makes them."""
+    return [laid.input.beats, *stage_beats(laid)[:-1]]
+
+
+def _numbers(of: Estimate | LayerEstimate, family: str) -> dict[str, Any]:
+    cycles_of = {"latency_cycles": of.latency, "interval_cycles": of.interval}
+    sizes = {"luts": of.luts, "ffs": of.ffs, "brams": of.brams}
+    return {**{name: {"estimated": value, "measured": None} for name, value in cycles_of.items()},
+            **{name: {"estimated": value, "synthesised": None, "family": family} for name, value in sizes.items()},
+            "weight_bits": of.weight_bits}

@@ -1,0 +1,120 @@
+"""LUT, flip-flops, block RAM and weight bits of a design, estimated: closed forms per block, no tool is run.
+
+docs/estimates.md explains the formulas and states the measured error.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from bwnhw.blocks import Design, Stage
+from bwnhw.errors import InputError
+from bwnhw.fabric import FAMILIES
+from bwnhw.structure import Block, bill, stage_blocks
+
+
+@dataclass(frozen=True)
+class BlockResources:
+    """One block: `kind` is its class in `bwnhw.blocks`; `brams` are 18-kbit block RAMs; all numbers are estimates."""
+
+    kind: str
+    luts: int
+    ffs: int
+    brams: int
+    weight_bits: int
+
+
+@dataclass(frozen=True)
+class StageResources:
+    """One stage with its blocks in the order of the data."""
+
+    name: str
+    nodes: tuple[int, ...]
+    blocks: tuple[BlockResources, ...]
+
+    @property
+    def luts(self) -> int:
+        """LUT6 (xc7) or LUT4 (ecp5)."""
+        return sum(block.luts for block in self.blocks)
+
+    @property
+    def ffs(self) -> int:
+        """Flip-flops."""
+        return sum(block.ffs for block in self.blocks)
+
+    @property
+    def brams(self) -> int:
+        """18-kbit block RAMs."""
+        return sum(block.brams for block in self.blocks)
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of weights that are stored, padding of the folding included."""
+        return sum(block.weight_bits for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """A whole design on one family: its stages, and `shell` for what stands between ports and stages."""
+
+    family: str
+    stages: tuple[StageResources, ...]
+    shell: BlockResources
+
+    @property
+    def luts(self) -> int:
+        """LUT6 (xc7) or LUT4 (ecp5)."""
+        return sum(stage.luts for stage in self.stages) + self.shell.luts
+
+    @property
+    def ffs(self) -> int:
+        """Flip-flops."""
+        return sum(stage.ffs for stage in self.stages) + self.shell.ffs
+
+    @property
+    def brams(self) -> int:
+        """18-kbit block RAMs."""
+        return sum(stage.brams for stage in self.stages)
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of weights that are stored."""
+        return sum(stage.weight_bits for stage in self.stages)
+
+
+def resources(design: Design, family: str = "xc7") -> Resources:
+    """Estimate a design on a family ("xc7", "ecp5").
+
+    Raises InputError for another family, PlanError where a block has no rule.
+    """
+    if family not in FAMILIES:
+        raise InputError(f"resources: family must be one of {', '.join(FAMILIES)}, not {family!r}")
+    beats = index_beats(design)
+    shell = BlockResources("Shell", round(_coefficients()[family].get("shell_bits", 0.0) * beats), beats, 0, 0)
+    return Resources(family, tuple(stage_resources(stage, family) for stage in design.stages), shell)
+
+
+def stage_resources(stage: Stage, family: str) -> StageResources:
+    """The estimate of one stage."""
+    return StageResources(stage.name, stage.nodes, tuple(block_resources(block, family) for block in stage_blocks(stage)))
+
+
+def block_resources(block: Block, family: str) -> BlockResources:
+    """The estimate of one block."""
+    found = bill(block, family)
+    costs = _coefficients()[family]
+    luts = found.part.luts + sum(costs.get(name, 0.0) * count for name, count in found.features.items())
+    return BlockResources(type(block).__name__, round(luts), found.part.ffs, found.part.brams, found.weight_bits)
+
+
+def index_beats(design: Design) -> int:
+    """Bits of the shell's two counters of beats per image."""
+    return (design.input.beats - 1).bit_length() + (design.output.beats - 1).bit_length()
+
+
+@cache
+def _coefficients() -> dict[str, dict[str, float]]:
+    """Family → feature → LUTs of one."""
+    data = json.loads(files("bwnhw").joinpath("coefficients.json").read_text(encoding="utf-8"))
+    return {family: data["luts"][family] for family in FAMILIES}

@@ -1,0 +1,236 @@
+"""What each block is made of: parts known in closed form, and counted features whose LUT cost per piece is calibrated.
+
+A `Bill` follows from a block's description alone, never from its weights. The features are those of the generators in `bwnhw.rtl`;
+`bwnhw/coefficients.json` says what one of each costs on each family, and `benchmarks/calibrate_resources.py` measures it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bwnhw.blocks import Array, Best, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize, Window, popcount_latency
+from bwnhw.errors import PlanError
+from bwnhw.fabric import Part, delay, index_bits, memory
+
+Block = Upsize | Downsize | Window | Array | Reduce | Thresholds | Scaler | Best | Fifo
+
+
+@dataclass
+class Bill:
+    """`part`: exact; `features`: name → how many; `weight_bits` that are stored."""
+
+    part: Part = Part()
+    features: Counter[str] = field(default_factory=Counter)
+    weight_bits: int = 0
+
+
+def bill(block: Block, family: str) -> Bill:
+    """The bill of a block on a family. Raises PlanError for a block that has no rule."""
+    rule = _RULES.get(type(block))
+    if rule is None:
+        raise PlanError(f"resources: {type(block).__name__} must have a rule, but none is known for it")
+    return rule(block, family)
+
+
+def _upsize(block: Upsize, family: str) -> Bill:
+    count = index_bits(block.ratio)
+    return Bill(Part(0, block.lanes_in * block.bits * block.ratio + count + 1), Counter(counter=1, counter_bits=count))
+
+
+def _downsize(block: Downsize, family: str) -> Bill:
+    word, count = block.lanes_out * block.bits * block.ratio, index_bits(block.ratio)
+    used = min(word, block.lanes_in * block.bits)
+    return Bill(Part(0, used + count + 1), Counter(counter=1, counter_bits=count, shift_bits=used - block.lanes_out * block.bits))
+
+
+def _fifo(block: Fifo, family: str) -> Bill:
+    pointers, level = index_bits(block.depth), block.depth.bit_length()
+    width = block.lanes * block.bits
+    found = Bill(memory(block.depth, width, family, block.depth > 64) + Part(0, 2 * pointers + 2 * level),
+                 Counter(fifo=1, fifo_bits=2 * pointers + 2 * level))
+    if block.depth & (block.depth - 1):
+        found.features["fifo_wrap_bits"] += 2 * pointers
+    return found
+
+
+def _window(block: Window, family: str) -> Bill:
+    geometry, data = block.geometry, block.taps * block.lanes
+    address = index_bits(block.depth)
+    padded = any(block.geometry.pads) or block.taps * block.tap_beats > geometry.kernel[0] * geometry.kernel[1]
+    counters = [block.inner, block.tap_beats, len(block.steps), block.groups, block.tap_beats * block.inner]
+    counted = sum(index_bits(size) for size in counters)
+    walk = index_bits(geometry.out_height) + index_bits(geometry.out_width)
+    fold, offset = index_bits(block.fold_depth), index_bits(block.classes * block.groups)
+    shift = index_bits(max(step.shift for step in block.steps) + 1)
+    found = Bill(memory(block.depth, block.lanes * block.bits, family, True).times(block.taps))
+    found.part += Part(0, data * block.planes + counted + walk + 3 * address + 2 * (address + 1) + 4 * fold + 2 * (3 + shift + offset))
+    found.features.update(window=1, window_address_bits=block.taps * address, window_count_bits=counted, window_walk_bits=walk,
+                          window_free_bits=2 * address, window_fold_bits=fold, window_classes=block.classes,
+                          window_pad_bits=data * block.bits * padded,
+                          window_plane_bits=data * block.planes * (block.bits // block.planes - 1),
+                          window_tap_bits=block.taps * address * (block.tap_beats - 1))
+    return found
+
+
+def tree(lanes: int, latency: int) -> tuple[list[int], int]:
+    """Widths of the adders of a PE's popcount tree (`bwnhw.rtl.popcount`) and its flip-flops."""
+    limits = [min(3, lanes - at) for at in range(0, lanes, 3)]
+    adders: list[int] = []
+    ffs, level = 0, 1
+    while len(limits) > 1:
+        level += 1
+        adders += [sum(limits[at:at + 2]).bit_length() for at in range(0, len(limits) - 1, 2)]
+        limits = [sum(limits[at:at + 2]) for at in range(0, len(limits), 2)]
+        if level % 2 == 0 and len(limits) > 1:
+            ffs += sum(limit.bit_length() for limit in limits)
+    return adders, ffs + (latency - popcount_latency(lanes)) * lanes.bit_length()
+
+
+def array_columns(block: Array) -> Iterator[tuple[int, int, int]]:
+    """(lanes, greatest partial sum from the left, and behind it) of every column."""
+    total = 0
+    for plane in range(block.planes):
+        for first in range(0, block.lanes, block.pe_lanes):
+            lanes = min(block.pe_lanes, block.lanes - first)
+            yield lanes, total, total + (lanes << plane)
+            total += lanes << plane
+
+
+def _array(block: Array, family: str) -> Bill:
+    fold = index_bits(block.fold_depth)
+    row = Bill()
+    skew = Part(0, fold * (block.columns - 1))
+    for column, (lanes, before, behind) in enumerate(array_columns(block)):
+        adders, ffs = tree(lanes, block.popcount_latency)
+        row.part += Part(0, lanes + fold + ffs + behind.bit_length())
+        row.features.update(tree_adders=len(adders), tree_bits=sum(adders))
+        if before:
+            row.features.update(psum_adders=1, psum_bits=behind.bit_length())
+        _weights(row, block, lanes, family)
+        skew += delay(lanes, column, family)
+    _accumulator(row, block, family)
+    features = Counter({name: count * block.pe for name, count in row.features.items()})
+    features["array_edge"] += 1
+    part = row.part.times(block.pe) + skew + _edges(block, family)
+    return Bill(part, features, block.pe * block.fold_depth * block.lanes)
+
+
+def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
+    """The first level of a PE's popcount with the weights in front of it, which merge where they are small."""
+    depth, threes = block.fold_depth, -(-lanes // 3)
+    leaf = 64 if family == "xc7" else 16
+    if depth == 1:
+        row.features["threes_constant"] += threes
+    elif block.memory == "block":
+        row.features["threes_free"] += threes
+        row.part += memory(max(depth, 512), lanes, family, True)
+    elif depth <= 8:
+        row.features["threes_eight"] += threes
+    elif depth <= leaf // 2:
+        row.features.update(rom_merged=lanes, threes_constant=threes)
+    else:
+        leaves = -(-depth // leaf)
+        row.features.update(rom_leaves=lanes * leaves, rom_muxes=lanes * (leaves - 1), threes_free=threes)
+
+
+def _marks(block: Array) -> int:
+    """Bits of the marks that travel down the right edge, beside `done`."""
+    shift = index_bits(max(step.shift for step in block.steps) + 1)
+    return (block.group_beats > 1) + shift + index_bits(block.offsets)
+
+
+def _accumulator(row: Bill, block: Array, family: str) -> None:
+    late, single = len(block.steps) > 1, block.group_beats == 1
+    bits, kept = block.acc_bits, 1 if block.mode == "bits" else block.out_bits + block.down
+    row.part += Part(0, 1 + _marks(block) + (kept if single else bits) + (kept if late else 0))
+    if single and not late:
+        row.features["acc_single_bits"] += bits
+    else:
+        row.features["acc_loop_bits"] += bits
+        row.features["acc_shift_bits"] += bits * len({step.shift for step in block.steps} - {0})
+    if late:
+        row.features["acc_late_bits"] += bits
+    if block.offsets > 1:
+        row.part += Part(0, bits + 2 * block.flips)
+        row.features["acc_offset_bits"] += bits
+        _table(row.features, block.offsets, bits + block.flips, family)
+    row.features["rows"] += 1
+
+
+def _table(features: Counter[str], depth: int, width: int, family: str) -> None:
+    """A table of constants: LUTs of leaves and multiplexers; up to two entries are wires or one inverter."""
+    leaf = 64 if family == "xc7" else 16
+    leaves = -(-depth // leaf)
+    if depth > 2:
+        features.update(table_leaves=width * leaves, table_muxes=width * (leaves - 1))
+
+
+def _edges(block: Array, family: str) -> Part:
+    """The marks' way to the right edge and the de-skew of the rows."""
+    wait = block.popcount_latency + block.columns
+    part = Part(0, wait) + delay(_marks(block), wait, family)
+    late = 1 + (len(block.steps) > 1)
+    part += Part(0, late)
+    for row in range(block.pe):
+        cycles = block.pe - 1 - row
+        if 1 < cycles <= block.group_beats:
+            part += Part(0, block.out_bits + late)
+        else:
+            part += delay(block.out_bits, cycles, family)
+    return part
+
+
+def _reduce(block: Reduce, family: str) -> Bill:
+    found = Bill(Part(0, block.lanes * block.out_bits + 1), Counter(reduce=1))
+    found.features[f"reduce_{block.kind}_bits"] += block.lanes * block.out_bits
+    if block.flips:
+        found.features["flip_bits"] += block.lanes * block.out_bits
+        _groups(found, block.groups)
+        _table(found.features, block.groups, block.lanes, family)
+    return found
+
+
+def _thresholds(block: Thresholds, family: str) -> Bill:
+    found = Bill(Part(0, block.lanes * (block.bits * (block.out_bits - 1) + block.out_bits * (block.out_bits + 1) // 2) + block.out_bits))
+    for stage in range(block.out_bits):
+        depth = block.groups << stage
+        found.features["compare_constant_bits" if depth == 1 else "compare_bits"] += block.lanes * block.bits
+        _table(found.features, depth, block.lanes * block.bits, family)
+    _groups(found, block.groups)
+    found.part += Part(0, index_bits(block.groups) * (block.out_bits - 1))
+    return found
+
+
+def _scaler(block: Scaler, family: str) -> Bill:
+    found = Bill(Part(0, 2 * block.lanes * block.out_bits + 2 + index_bits(block.groups)))
+    found.features["multiply_constant_bits" if block.groups == 1 else "multiply_bits"] += block.lanes * block.bits * block.mult_bits
+    found.features["offset_bits"] += block.lanes * block.out_bits
+    _groups(found, block.groups)
+    _table(found.features, block.groups, block.lanes * (block.mult_bits + block.out_bits), family)
+    return found
+
+
+def _best(block: Best, family: str) -> Bill:
+    found = Bill(Part(0, 2 * block.bits + 2 * block.out_bits + 4), Counter(best=1))
+    found.features["compare_bits"] += block.lanes * block.bits
+    found.features["best_mux_bits"] += (block.lanes - 1) * (block.bits + index_bits(block.lanes))
+    _groups(found, block.groups)
+    return found
+
+
+def _groups(found: Bill, groups: int) -> None:
+    """The counter of the groups that beats cycle through."""
+    if groups > 1:
+        found.part += Part(0, index_bits(groups))
+        found.features.update(counter=1, counter_bits=index_bits(groups))
+
+
+_RULES: dict[type, Callable[[Any, str], Bill]] = {
+    Upsize: _upsize, Downsize: _downsize, Fifo: _fifo, Window: _window, Array: _array, Reduce: _reduce, Thresholds: _thresholds,
+    Scaler: _scaler, Best: _best}
+
+
+def stage_blocks(stage: Stage) -> tuple[Block, ...]:
+    """All blocks of a stage in the order of the data."""
+    return (*stage.resizers, *((stage.window,) if stage.window else ()), *stage.cores, stage.fifo)
