@@ -79,8 +79,8 @@ class ProcessingElement(wiring.Component):
         m.d.comb += self.acts_o.eq(acts)
         if self._fold:
             # The counters are equal along the diagonals of the array: merged, each would be one register of ever greater fan-out.
-            # Vivado asks `keep`; Yosys merges all the same, but not registers that start differently from those of the input skew.
-            fold = Signal(self._fold, init=(1 << self._fold) - 1, reset_less=True, attrs={"keep": "true"})
+            # Registers that start differently from those of the input skew are not merged with them, nor those behind them.
+            fold = Signal(self._fold, init=(1 << self._fold) - 1, reset_less=True)
             m.d.sync += fold.eq(self.fold_i)
             m.d.comb += self.fold_o.eq(fold)
         m.submodules.popcount = popcount = Popcount(column.lanes, column.latency)
