@@ -22,7 +22,8 @@ def pack(codes: NDArray[np.integer], stream: Stream) -> NDArray[np.uint8]:
     elements[:, :channels] = codes.transpose(0, 2, 3, 1).reshape(-1, channels)
     octets = elements.reshape(-1, stream.lanes, 1).view(np.uint8)[:, :, :-(-stream.pitch // 8)]
     bits = np.unpackbits(octets, axis=2, bitorder="little", count=stream.pitch)
-    return np.packbits(bits.reshape(len(bits), stream.lanes * stream.pitch), axis=1, bitorder="little").reshape(images, stream.beats, stream.beat_bytes)
+    beats = np.packbits(bits.reshape(len(bits), stream.lanes * stream.pitch), axis=1, bitorder="little")
+    return beats.reshape(images, stream.beats, stream.beat_bytes)
 
 
 def unpack(beats: NDArray[np.uint8], stream: Stream) -> NDArray[np.int64]:

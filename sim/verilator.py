@@ -11,9 +11,9 @@ from bwnhw.sim.cache import cached
 from bwnhw.sim.interface import Interface
 from bwnhw.sim.tools import Tools
 
-# Registers start random where asked for at run time. Widths and cases are linted where the Verilog is generated.
-VERILATE = ("--cc", "--prefix", "Vtop", "-O3", "--x-initial", "unique", "--x-assign", "unique", "-Wno-WIDTHEXPAND",
-            "-Wno-CASEINCOMPLETE", "--no-timing", "--output-split", "5000")
+# Registers start random where asked for at run time. The Verilog is linted where it is generated, not here.
+VERILATE = ("--cc", "--prefix", "Vtop", "-O3", "--x-initial", "unique", "--x-assign", "unique", "-Wno-lint",
+            "--no-timing", "--output-split", "5000")
 COMPILE = ("-std=c++17", "-fPIC", "-w", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVERILATOR=1")
 
 
