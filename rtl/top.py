@@ -13,6 +13,10 @@ from bwnhw.rtl.shell import AxisInput, AxisOutput, input_bits, output_bits
 from bwnhw.rtl.stage import StageUnit, stage_tables
 
 
+WATCH = "watch"
+"""Value of the attribute `keep` that keeps a name until the Verilog is written, and no longer."""
+
+
 class Top(wiring.Component):
     """Ports: `aclk`, `aresetn` (synchronous, active low, at least two cycles), `s_axis_*`, `m_axis_*`, `frame_error`.
 
@@ -63,8 +67,9 @@ class Top(wiring.Component):
 
 def _link(m: Module, name: str, giver: wiring.PureInterface, taker: wiring.PureInterface) -> None:
     """Connect a stage to what follows it through signals of stable names, for benches to watch."""
-    valid, ready = Signal(name=f"{name}_valid"), Signal(name=f"{name}_ready")
-    payload = Signal(len(giver.payload), name=f"{name}_payload")
+    watched = {"keep": WATCH}
+    valid, ready = Signal(name=f"{name}_valid", attrs=watched), Signal(name=f"{name}_ready", attrs=watched)
+    payload = Signal(len(giver.payload), name=f"{name}_payload", attrs=watched)
     m.d.comb += [valid.eq(giver.valid), payload.eq(giver.payload), giver.ready.eq(ready),
                  taker.valid.eq(valid), taker.payload.eq(payload), ready.eq(taker.ready)]
 

@@ -33,7 +33,8 @@ class SlidingWindow(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(self._window)
         m.submodules.walk = walk = Walk(self._window)
         m.submodules.occupancy = occupancy = Occupancy(self._window)
-        write, advance = Signal(), Signal()
+        write = Signal()
+        advance = Signal()
         m.d.comb += [
             write.eq(self.i.valid & self.i.ready), self.i.ready.eq(occupancy.room),
             advance.eq(sequencer.issue & sequencer.pixel_last),
@@ -53,7 +54,8 @@ class SlidingWindow(wiring.Component):
         window = self._window
         geometry = window.geometry
         corner = (-geometry.pads[0] * geometry.width - geometry.pads[1]) * window.words % window.depth
-        base, cursor = Signal(range(window.depth), init=corner), Signal(range(window.depth), init=corner)
+        base = Signal(range(window.depth), init=corner)
+        cursor = Signal(range(window.depth), init=corner)
         following = Signal(range(window.depth))
         m.d.comb += following.eq(base + walk.move)
         with m.If(advance):
@@ -149,7 +151,8 @@ class SlidingWindow(wiring.Component):
             before, after = (Signal.like(port, name=f"{name}_{cycle}", reset_less=name != "valid") for cycle in (1, 2))
             m.d.sync += [before.eq(value), after.eq(before)]
             m.d.comb += port.eq(after)
-        fold_base, position = (Signal.like(self.o.fold, name=name, reset_less=True) for name in ("fold_base", "fold_position"))
+        fold_base = Signal.like(self.o.fold, name="fold_base", reset_less=True)
+        position = Signal.like(sequencer.position, name="fold_position", reset_less=True)
         fold = Signal.like(self.o.fold, name="fold", reset_less=True)
         m.d.sync += [
             fold_base.eq(fold_of_group + by_index(fold_of_step, sequencer.step)),

@@ -52,9 +52,9 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         window = self._window
-        inside = Signal()  # the group has begun: go on whatever happens
+        running = Signal()  # the group has begun: go on whatever happens
         step_begins = Signal(init=1)
-        m.d.comb += [self.issue.eq(inside | self.go), self.first.eq(~inside)]
+        m.d.comb += [self.issue.eq(running | self.go), self.first.eq(~running)]
         _, word_last = loop(m, "word", window.inner, self.issue)
         tap_beat, tap_last = loop(m, "tap_beat_count", window.tap_beats, self.issue & word_last)
         step, step_last = loop(m, "step_count", len(window.steps), self.issue & word_last & tap_last)
@@ -67,7 +67,7 @@ class Sequencer(wiring.Component):
             self.pixel_last.eq(self.group_last & groups_last),
         ]
         with m.If(self.issue):
-            m.d.sync += [inside.eq(~self.group_last), step_begins.eq(word_last & tap_last)]
+            m.d.sync += [running.eq(~self.group_last), step_begins.eq(word_last & tap_last)]
         return m
 
 
