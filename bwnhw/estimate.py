@@ -19,9 +19,9 @@ from bwnhw.resources import StageResources, resources
 class LayerEstimate:
     """One stage of the design.
 
-    `engine` is that of its conv, else None; `fold` the number of different weight words of a lane (0 without weights); `latency` the cycle of
-    its last output of image 0; `interval` cycles from image to image as it runs in this design; `busy` cycles per image that it works.
-    `brams` are 18-kbit block RAMs; `weight_bits` are stored ones, the folding's padding included.
+    `engine` is that of its conv, else None; `fold` the number of different weight words of a lane (0 without weights); `latency` the
+    cycle of its last output of image 0; `interval` cycles from image to image as it runs in this design; `busy` cycles per image that
+    it works. `brams` are 18-kbit block RAMs; `weight_bits` are stored ones, the folding's padding included.
     """
 
     name: str

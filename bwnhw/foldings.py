@@ -1,4 +1,4 @@
-"""The foldings that a planner may choose from, each with what it costs and how fast it is, by the same bill of blocks as everything else."""
+"""The foldings that a planner may choose from, each with its cost and pace, by the same bill of blocks as everything else."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,13 +55,14 @@ def engines(conv: Conv, source: Ints, interval: int) -> Iterator[Engine]:
     """
     taps = conv.kernel[0] * conv.kernel[1]
     whole = widest(conv, source)
+    full = whole.pe * whole.simd * whole.taps * whole.planes
     work = beats(conv, source, Engine(1, 1))
     most = max(64, ROOM * work // interval)
     for planes in (n for n in range(1, source.bits + 1) if source.bits % n == 0):
         for together in _sizes(taps):
             for simd in _sizes(source.channels):
                 for pe in _sizes(conv.out.channels):
-                    if pe * simd * together * planes > most and (pe, simd, together, planes) != (whole.pe, whole.simd, whole.taps, whole.planes):
+                    if most < pe * simd * together * planes < full:
                         break
                     chosen = engine(pe, simd, together, planes)
                     if beats(conv, source, chosen) <= interval:

@@ -35,7 +35,7 @@ def plan(topology: Topology, *, interval: int | None = None, clock_mhz: float = 
     `DEFAULT_LUTS`. Without `input_lanes`: as many channels as divide evenly and fit into `PORT_BITS`. `fixed` gives the engines of some
     nodes. Raises PlanError where the interval can't be reached, naming the limiting layer and the nearest interval that can.
     """
-    chain = _Chain(topology, Plan((), input_lanes or port_lanes(topology), clock_mhz=clock_mhz), dict(fixed))
+    chain = Chain(topology, Plan((), input_lanes or port_lanes(topology), clock_mhz=clock_mhz), dict(fixed))
     if interval is None:
         return _default(chain)
     target, limit = interval, max(chain.limits())[0]
@@ -46,7 +46,7 @@ def plan(topology: Topology, *, interval: int | None = None, clock_mhz: float = 
             return found
         target = min(target - 1, target * interval // reached)
     nearest = cycles(design(topology, chain.cheapest(limit))).interval
-    raise PlanError(f"plan: {max(chain.limits())[1]} doesn't reach an interval of {interval} cycles; the nearest that can be reached is {nearest}")
+    raise PlanError(f"plan: {max(chain.limits())[1]} can't keep an interval of {interval} cycles; the nearest that can be reached is {nearest}")
 
 
 def parallel(topology: Topology, *, clock_mhz: float = 200.0, input_lanes: int | None = None) -> Plan:
@@ -62,7 +62,7 @@ def port_lanes(topology: Topology) -> int:
     return max(n for n in range(1, source.channels + 1) if source.channels % n == 0 and (n == 1 or n * source.bits <= PORT_BITS))
 
 
-def _default(chain: "_Chain") -> Plan:
+def _default(chain: "Chain") -> Plan:
     """The fastest plan within `DEFAULT_LUTS`, or the smallest one where none fits."""
     target = max(chain.limits())[0]
     while True:
@@ -72,7 +72,7 @@ def _default(chain: "_Chain") -> Plan:
         target *= 2
 
 
-class _Chain:
+class Chain:
     """The segments of a topology, laid out once per engine, and the dynamic program over them."""
 
     def __init__(self, topology: Topology, empty: Plan, fixed: dict[int, Engine]) -> None:

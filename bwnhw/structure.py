@@ -11,7 +11,7 @@ from typing import Any
 
 from bwnhw.blocks import Array, Best, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize, Window, popcount_latency
 from bwnhw.errors import PlanError
-from bwnhw.fabric import Part, delay, index_bits, memory
+from bwnhw.fabric import Part, blocks, delay, index_bits, memory
 
 Block = Upsize | Downsize | Window | Array | Reduce | Thresholds | Scaler | Best | Fifo
 
@@ -124,7 +124,7 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
         row.features["threes_constant"] += threes
     elif block.memory == "block":
         row.features["threes_free"] += threes
-        row.part += memory(max(depth, 512), lanes, family, True)
+        row.part += Part(0, 0, blocks(depth, lanes))
     elif depth <= 8:
         row.features["threes_eight"] += threes
     elif depth <= leaf // 2:

@@ -53,7 +53,8 @@ def test_known_counts(tmp_path: Path, text: str, top: str, family: str, luts: in
 
 def carry(select: list[Any], outputs: list[Any]) -> dict[str, Any]:
     """A netlist of one CARRY4 with these S pins and O pins (CO unused), one LUT driving net 10, and a reader of nets 20 to 23."""
-    lut = {"type": "LUT2", "connections": {"I0": [2], "I1": [3], "O": [10]}, "port_directions": {"I0": "input", "I1": "input", "O": "output"}}
+    lut = {"type": "LUT2", "connections": {"I0": [2], "I1": [3], "O": [10]},
+           "port_directions": {"I0": "input", "I1": "input", "O": "output"}}
     chain = {"type": "CARRY4", "connections": {"S": select, "DI": ["0"] * 4, "O": outputs, "CO": [30, 31, 32, 33]},
              "port_directions": {"S": "input", "DI": "input", "O": "output", "CO": "output"}}
     reader = {"type": "FDRE", "connections": {"D": [20, 21, 22, 23]}, "port_directions": {"D": "input"}}

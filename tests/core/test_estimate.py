@@ -1,0 +1,117 @@
+"""Estimates and resources: sums, names, what grows with what, and errors. Their truth is measured in benchmarks/."""
+
+import json
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from bwnhw.blocks import Design, Fifo
+from bwnhw.design import design
+from bwnhw.errors import InputError, PlanError
+from bwnhw.estimate import estimate
+from bwnhw.fabric import Part, blocks, delay, memory
+from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Pool, Threshold, Topology
+from bwnhw.plan import Engine, Plan
+from bwnhw.resources import block_resources, resources
+from bwnhw.structure import bill, tree
+
+
+def network() -> Topology:
+    """A 3×3 conv from 8 to 16 channels on 8×8 pixels, and a pool."""
+    bits = Ints(16, 8, 8, 0, 1)
+    return Topology((Input(Ints(8, 8, 8, 0, 1), Fraction(1), Fraction(0), None),
+                     Conv((0,), Ints(16, 8, 8, -72, 72), (3, 3), (1, 1), (1, 1, 1, 1), BIPOLAR_WEIGHTS, (2, -1)),
+                     Threshold((1,), bits, True),
+                     Pool((2,), Ints(16, 4, 4, 0, 1), "max", (2, 2), (2, 2), (0, 0, 0, 0))))
+
+
+def folded(pe: int, simd: int, taps: int = 9, **more: Any) -> Plan:
+    """A plan with one engine."""
+    return Plan(((1, Engine(pe, simd, taps, **more)),), 8)
+
+
+def test_json_has_the_agreed_names() -> None:
+    found = estimate(network(), folded(4, 8), "ecp5").to_json()
+    json.dumps(found, allow_nan=False)
+    assert found["latency_cycles"]["measured"] is None
+    assert found["interval_cycles"]["estimated"] == 256
+    assert found["images_per_second"] == {"value": 200e6 / 256, "clock_mhz": 200.0}
+    assert found["luts"]["family"] == "ecp5"
+    assert found["luts"]["synthesised"] is None
+    conv, pool = found["layers"]
+    assert (conv["pe"], conv["simd"], conv["fold"], conv["weight_bits"]) == (4, 72, 4, 16 * 72)
+    assert (pool["pe"], pool["fold"], pool["busy_cycles"]) == (None, 0, 16 * 4 * 4)
+    assert pool["latency_cycles"] == found["latency_cycles"]
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+def test_whole_is_the_sum_of_its_parts(family: str) -> None:
+    found = resources(design(network(), folded(4, 8)), family)
+    assert found.luts == found.shell.luts + sum(block.luts for stage in found.stages for block in stage.blocks)
+    assert found.ffs == found.shell.ffs + sum(block.ffs for stage in found.stages for block in stage.blocks)
+    assert found.weight_bits == 16 * 72
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+def test_more_hardware_costs_more(family: str) -> None:
+    sizes = [resources(design(network(), folded(*size)), family).luts for size in ((1, 1, 1), (4, 4, 3), (8, 8, 9), (16, 8, 9))]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 3 * sizes[0]
+
+
+def test_block_memory_takes_block_ram() -> None:
+    assert resources(design(network(), folded(1, 1, 1, memory="block"))).brams == 1
+    assert resources(design(network(), folded(1, 1, 1))).brams == 0
+
+
+@pytest.mark.parametrize(("lanes", "widths"), [(3, []), (6, [3]), (9, [3, 4]), (7, [3, 3]), (36, [3] * 6 + [4] * 3 + [5, 6])])
+def test_adders_of_the_popcount_tree(lanes: int, widths: list[int]) -> None:
+    """Greatest sums by hand: 9 lanes are three counts to 3, summed to 6 and 9."""
+    assert sorted(tree(lanes, 5)[0]) == sorted(widths)
+
+
+@pytest.mark.parametrize(("depth", "width", "count"), [(512, 36, 1), (512, 64, 2), (1024, 18, 1), (1024, 64, 4), (2048, 64, 8),
+                                                       (16384, 1, 1)])
+def test_block_rams(depth: int, width: int, count: int) -> None:
+    assert blocks(depth, width) == count
+
+
+@pytest.mark.parametrize(("family", "depth", "width", "synchronous", "part"), [
+    ("xc7", 32, 16, True, Part(12, 16)), ("xc7", 64, 16, False, Part(24)), ("xc7", 256, 16, True, Part(0, 0, 1)),
+    ("ecp5", 16, 8, False, Part(12)), ("ecp5", 32, 16, True, Part(66, 16)),
+])
+def test_memories_as_yosys_maps_them(family: str, depth: int, width: int, synchronous: bool, part: Part) -> None:
+    assert memory(depth, width, family, synchronous) == part
+
+
+def test_delay_lines() -> None:
+    assert delay(8, 2, "xc7") == Part(0, 16)
+    assert delay(8, 3, "xc7") == Part(8)
+    assert delay(8, 40, "xc7") == Part(16)
+    assert delay(8, 3, "ecp5") == Part(0, 24)
+
+
+def test_unknown_family_and_block() -> None:
+    laid = design(network(), folded(1, 1))
+    with pytest.raises(InputError, match="'spartan'"):
+        resources(laid, "spartan")
+
+    @dataclass(frozen=True)
+    class Novel:
+        lanes: int
+
+    with pytest.raises(PlanError, match="Novel must have a rule"):
+        block_resources(Novel(3), "xc7")  # type: ignore[arg-type]  # the point of the test
+
+
+def test_every_stage_block_is_billed() -> None:
+    """A deeper FIFO shows up in the stage that has it, and nowhere else."""
+    laid = design(network(), folded(4, 8))
+    first = laid.stages[0]
+    deeper = replace(first, fifo=Fifo(first.fifo.lanes, first.fifo.bits, 64))
+    before, after = resources(laid), resources(Design(laid.input, (deeper, *laid.stages[1:]), laid.output))
+    assert after.stages[0].luts > before.stages[0].luts
+    assert after.stages[1:] == before.stages[1:]
+    assert bill(deeper.fifo, "xc7").weight_bits == 0
