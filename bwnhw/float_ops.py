@@ -13,10 +13,11 @@ from bwnhw.errors import ModelError
 from bwnhw.float_maps import average_pool, conv, global_average_pool, global_max_pool, max_pool
 from bwnhw.graph import Op
 from bwnhw.onnx_tensors import dtype_of
-from bwnhw.ops import attribute, label, quoted
+from bwnhw.ops import integer, integers, label, number, quoted, text
 
 Array = NDArray[Any]
-Inputs = tuple[Array | None, ...]
+Inputs = tuple[Any, ...]
+"""Arrays, None where an optional input is omitted. NumPy's stubs give Any for arithmetic on arrays of any type, and so do the rules."""
 
 
 def execute(op: Op, inputs: Inputs) -> tuple[Array, ...]:
@@ -61,40 +62,40 @@ _ROUNDINGS: Mapping[str, Callable[[Array], Array]] = {
 }
 
 
-def _quant(op: Op, inputs: Inputs) -> Array:
+def _quant(op: Op, inputs: Inputs) -> Any:
     """QONNX's Quant: scale, shift, clip, round, and back; one signed bit is a bipolar (as qonnx 1.0.0 has it)."""
     x, scale, zero, bit_width = inputs[:4]
-    bits, signed = quant_bits(op, bit_width), bool(attribute(op, "signed"))
-    mode = str(attribute(op, "rounding_mode")).upper()
+    bits, signed = quant_bits(op, bit_width), bool(integer(op, "signed"))
+    mode = text(op, "rounding_mode").upper()
     if mode not in _ROUNDINGS:
         raise ModelError(f"{label(op)}: expected a rounding mode of {', '.join(_ROUNDINGS)}, found {quoted(mode)}")
     y = x / scale + zero
     if bits == 1 and signed:
         y = np.where(y >= 0, np.float32(1), np.float32(-1))
     else:
-        low, high = quant_range(bits, signed, bool(attribute(op, "narrow")))
+        low, high = quant_range(bits, signed, bool(integer(op, "narrow")))
         y = _ROUNDINGS[mode](np.clip(y, np.float32(low), np.float32(high)))
     return ((y - zero) * scale).astype(np.float32)
 
 
-def _bipolar(op: Op, inputs: Inputs) -> Array:
+def _bipolar(op: Op, inputs: Inputs) -> Any:
     return np.where(inputs[0] >= 0, np.float32(1), np.float32(-1)) * inputs[1]
 
 
-def _gemm(op: Op, inputs: Inputs) -> Array:
+def _gemm(op: Op, inputs: Inputs) -> Any:
     a, b, c = inputs[:3]
-    product = (a.T if attribute(op, "transA") else a) @ (b.T if attribute(op, "transB") else b)
-    product = product * np.float32(attribute(op, "alpha"))
-    return product if c is None else product + c * np.float32(attribute(op, "beta"))
+    product = (a.T if integer(op, "transA") else a) @ (b.T if integer(op, "transB") else b)
+    product = product * np.float32(number(op, "alpha"))
+    return product if c is None else product + c * np.float32(number(op, "beta"))
 
 
-def _batch_norm(op: Op, inputs: Inputs) -> Array:
+def _batch_norm(op: Op, inputs: Inputs) -> Any:
     x = inputs[0]
     gamma, beta, mean, var = (np.reshape(array, (-1, *[1] * (x.ndim - 2))) for array in inputs[1:5])
-    return (x - mean) * (gamma / np.sqrt(var + np.float32(attribute(op, "epsilon")))) + beta
+    return (x - mean) * (gamma / np.sqrt(var + np.float32(number(op, "epsilon")))) + beta
 
 
-def _divide(op: Op, inputs: Inputs) -> Array:
+def _divide(op: Op, inputs: Inputs) -> Any:
     a, b = inputs[:2]
     if a.dtype.kind == "f":
         return a / b
@@ -103,56 +104,56 @@ def _divide(op: Op, inputs: Inputs) -> Array:
     return (a - np.fmod(a, b)) // b  # towards zero, as C does
 
 
-def _clip(op: Op, inputs: Inputs) -> Array:
+def _clip(op: Op, inputs: Inputs) -> Any:
     x, low, high = inputs[:3]
     x = x if low is None else np.maximum(x, low)
     return x if high is None else np.minimum(x, high)
 
 
-def _reshape(op: Op, inputs: Inputs) -> Array:
+def _reshape(op: Op, inputs: Inputs) -> Any:
     data, shape = inputs[0], [int(size) for size in inputs[1]]
-    if not attribute(op, "allowzero"):
+    if not integer(op, "allowzero"):
         shape = [data.shape[axis] if size == 0 else size for axis, size in enumerate(shape)]
     return data.reshape(shape)
 
 
-def _flatten(op: Op, inputs: Inputs) -> Array:
-    data, axis = inputs[0], int(attribute(op, "axis"))
+def _flatten(op: Op, inputs: Inputs) -> Any:
+    data, axis = inputs[0], integer(op, "axis")
     return data.reshape(int(np.prod(data.shape[:axis if axis >= 0 else data.ndim + axis])), -1)
 
 
-def _squeeze(op: Op, inputs: Inputs) -> Array:
+def _squeeze(op: Op, inputs: Inputs) -> Any:
     return np.squeeze(inputs[0], None if inputs[1] is None else tuple(inputs[1].tolist()))
 
 
-def _top_k(op: Op, inputs: Inputs) -> tuple[Array, Array]:
+def _top_k(op: Op, inputs: Inputs) -> Any:
     """The k largest (or smallest) along an axis, of equal ones those of lower index first."""
-    x, k, axis = inputs[0], int(inputs[1].reshape(-1)[0]), int(attribute(op, "axis"))
-    keys = -x if attribute(op, "largest") else x
+    x, k, axis = inputs[0], int(inputs[1].reshape(-1)[0]), integer(op, "axis")
+    keys = -x if integer(op, "largest") else x
     order = np.take(np.argsort(keys, axis=axis, kind="stable"), np.arange(k), axis=axis)
     return np.take_along_axis(x, order, axis), order.astype(np.int64)
 
 
-def _arg_max(op: Op, inputs: Inputs) -> Array:
-    x, axis = inputs[0], int(attribute(op, "axis"))
-    if attribute(op, "select_last_index"):
+def _arg_max(op: Op, inputs: Inputs) -> Any:
+    x, axis = inputs[0], integer(op, "axis")
+    if integer(op, "select_last_index"):
         best = x.shape[axis] - 1 - np.argmax(np.flip(x, axis), axis=axis)
     else:
         best = np.argmax(x, axis=axis)
-    return np.expand_dims(best, axis) if attribute(op, "keepdims") else best
+    return np.expand_dims(best, axis) if integer(op, "keepdims") else best
 
 
-def _reduce_mean(op: Op, inputs: Inputs) -> Array:
-    return np.mean(inputs[0], axis=attribute(op, "axes"), keepdims=bool(attribute(op, "keepdims")), dtype=inputs[0].dtype)
+def _reduce_mean(op: Op, inputs: Inputs) -> Any:
+    return np.mean(inputs[0], axis=integers(op, "axes"), keepdims=bool(integer(op, "keepdims")), dtype=inputs[0].dtype)
 
 
-def _pad(op: Op, inputs: Inputs) -> Array:
+def _pad(op: Op, inputs: Inputs) -> Any:
     data, pads, value = inputs[:3]
     before, after = pads[:data.ndim].tolist(), pads[data.ndim:].tolist()
     return np.pad(data, list(zip(before, after, strict=True)), constant_values=0 if value is None else value.reshape(-1)[0])
 
 
-def _slice(op: Op, inputs: Inputs) -> Array:
+def _slice(op: Op, inputs: Inputs) -> Any:
     data, starts, ends, axes, steps = inputs[:5]
     count = len(starts)
     axes = np.arange(count) if axes is None else axes
@@ -163,8 +164,8 @@ def _slice(op: Op, inputs: Inputs) -> Array:
     return data[tuple(where)]
 
 
-def _shape(op: Op, inputs: Inputs) -> Array:
-    return np.array(inputs[0].shape[slice(attribute(op, "start"), attribute(op, "end"))], np.int64)
+def _shape(op: Op, inputs: Inputs) -> Any:
+    return np.array(inputs[0].shape[integer(op, "start"):op.attrs.get("end")], np.int64)
 
 
 _RULES: Mapping[str, Callable[[Op, Any], Any]] = {
@@ -177,10 +178,10 @@ _RULES: Mapping[str, Callable[[Op, Any], Any]] = {
     "MaxPool": lambda op, x: max_pool(op, x[0]), "AveragePool": lambda op, x: average_pool(op, x[0]),
     "GlobalAveragePool": lambda op, x: global_average_pool(x[0]), "GlobalMaxPool": lambda op, x: global_max_pool(x[0]),
     "ReduceMean": _reduce_mean,
-    "Flatten": _flatten, "Reshape": _reshape, "Transpose": lambda op, x: np.transpose(x[0], attribute(op, "perm")),
+    "Flatten": _flatten, "Reshape": _reshape, "Transpose": lambda op, x: np.transpose(x[0], integers(op, "perm")),
     "Squeeze": _squeeze, "Unsqueeze": lambda op, x: np.expand_dims(x[0], tuple(x[1].tolist())),
     "TopK": _top_k, "ArgMax": _arg_max, "Identity": lambda op, x: x[0], "Dropout": lambda op, x: x[0],
-    "Cast": lambda op, x: x[0].astype(dtype_of(int(attribute(op, "to")), label(op))),
-    "Gather": lambda op, x: np.take(x[0], x[1], axis=attribute(op, "axis")), "Pad": _pad, "Shape": _shape,
-    "Concat": lambda op, x: np.concatenate(x, axis=attribute(op, "axis")), "Slice": _slice,
+    "Cast": lambda op, x: x[0].astype(dtype_of(integer(op, "to"), label(op))),
+    "Gather": lambda op, x: np.take(x[0], x[1], axis=integer(op, "axis")), "Pad": _pad, "Shape": _shape,
+    "Concat": lambda op, x: np.concatenate(x, axis=integer(op, "axis")), "Slice": _slice,
 }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bwnhw.errors import ModelError
-from bwnhw.graph import Op
+from bwnhw.graph import Attribute, Op
 from bwnhw.ops import label
 
 OLDEST, NEWEST = 9, 25
@@ -30,7 +30,7 @@ def modernise(op: Op, opset: int, constants: Constants) -> Op:
     return rule(op, opset, constants) if rule else op
 
 
-def _without(attrs: Mapping[str, object], *names: str) -> Mapping[str, object]:
+def _without(attrs: Mapping[str, Attribute], *names: str) -> Mapping[str, Attribute]:
     return MappingProxyType({name: value for name, value in attrs.items() if name not in names})
 
 
@@ -66,7 +66,7 @@ def _dropout(op: Op, opset: int, constants: Constants) -> Op:
     """Dropout at inference passes its input on, whatever its ratio."""
     if opset >= 12 and len(op.inputs) > 2 and op.inputs[2]:
         training = constants.get(op.inputs[2])
-        if training is None or training.any():  # type: ignore[attr-defined]  # generic arrays have it
+        if training is None or training.any():
             raise ModelError(f"{label(op)}: expected inference (training_mode false), found training or a computed mode")
     ratio = ("ratio",) if opset < 12 else ()
     return replace(op, inputs=op.inputs[:1], attrs=_without(op.attrs, *ratio))

@@ -55,7 +55,7 @@ def array_of(tensor: TensorProto) -> NDArray[np.generic]:
     shape = shape_of(tensor.dims, where)
     elements = prod(shape)  # Python's integers: no overflow
     flat = _raw(tensor, dtype, elements, where) if tensor.HasField("raw_data") else _typed(tensor, dtype, elements, where)
-    if dtype.kind == "f" and not np.isfinite(flat).all():  # type: ignore[call-overload]  # known to be a float array
+    if dtype.kind == "f" and not np.isfinite(flat).all():
         raise ModelError(f"{where}: expected finite values, found NaN or infinity")
     array = flat.reshape(shape)
     array.setflags(write=False)

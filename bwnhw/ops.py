@@ -7,6 +7,7 @@ opsets into it. `Quant` stands for `IntQuant` too.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 
@@ -111,10 +112,34 @@ def label(op: Op) -> str:
 def attribute(op: Op, name: str) -> Attribute | None:
     """The attribute as written or else its default; None where the default depends on the shapes.
 
-    Raises KeyError for a name that the operator hasn't.
+    Raises KeyError for a name that the operator hasn't, and for one that it must write and didn't (`check` refuses it).
     """
-    spec = OPS[op.kind].attributes[name]
-    return op.attrs.get(name, spec.default)  # type: ignore[arg-type]  # REQUIRED ones are there once checked
+    if name in op.attrs:
+        return op.attrs[name]
+    default = OPS[op.kind].attributes[name].default
+    if default is REQUIRED:
+        raise KeyError(name)
+    return cast(Attribute | None, default)
+
+
+def integer(op: Op, name: str) -> int:
+    """An attribute of type int, of an operator that `check` let pass."""
+    return cast(int, attribute(op, name))
+
+
+def number(op: Op, name: str) -> float:
+    """An attribute of type float, of an operator that `check` let pass."""
+    return cast(float, attribute(op, name))
+
+
+def text(op: Op, name: str) -> str:
+    """An attribute of type string, of an operator that `check` let pass."""
+    return cast(str, attribute(op, name))
+
+
+def integers(op: Op, name: str) -> tuple[int, ...] | None:
+    """An attribute of type ints, of an operator that `check` let pass; None where its default depends on the shapes."""
+    return cast(tuple[int, ...] | None, attribute(op, name))
 
 
 def check(op: Op) -> None:

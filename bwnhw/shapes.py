@@ -17,7 +17,7 @@ from bwnhw.float_ops import execute, quant_bits
 from bwnhw.graph import Graph, Op
 from bwnhw.onnx_limits import MAX_ELEMENTS, MAX_RANK
 from bwnhw.onnx_tensors import dtype_of
-from bwnhw.ops import attribute, check, label, quoted
+from bwnhw.ops import check, integer, integers, label, number, quoted, text
 from bwnhw.windows import window_of
 
 Shape = tuple[int, ...]
@@ -83,7 +83,7 @@ def _evaluate(op: Op, shapes: tuple[Shape | None, ...], known: tuple[Array | Non
 
 
 def _to_integer(op: Op) -> bool:
-    return dtype_of(int(attribute(op, "to")), label(op)).kind in "iu"  # type: ignore[arg-type]  # an int once checked
+    return dtype_of(integer(op, "to"), label(op)).kind in "iu"
 
 
 def _fail(op: Op, expected: str, found: object) -> ModelError:
@@ -148,8 +148,8 @@ def _gemm(op: Op, shapes: Any, known: Any) -> Shape:
     a, b, c = shapes[:3]
     if len(a) != 2 or len(b) != 2:
         raise _fail(op, "two matrices", f"{a} and {b}")
-    rows, inner = a[::-1] if attribute(op, "transA") else a
-    depth, columns = b[::-1] if attribute(op, "transB") else b
+    rows, inner = a[::-1] if integer(op, "transA") else a
+    depth, columns = b[::-1] if integer(op, "transB") else b
     if inner != depth:
         raise _fail(op, f"an inner dimension of {inner}", depth)
     if c is not None and _broadcast(op, ((rows, columns), c), known) != (rows, columns):
@@ -159,12 +159,12 @@ def _gemm(op: Op, shapes: Any, known: Any) -> Shape:
 
 def _conv(op: Op, shapes: Any, known: Any) -> Shape:
     x, w, bias = shapes[:3]
-    group = int(attribute(op, "group"))  # type: ignore[arg-type]  # an int once checked
+    group = integer(op, "group")
     if len(x) != 4 or len(w) != 4:
         raise _fail(op, "maps (N, C, H, W) and weights (O, C, kh, kw)", f"{x} and {w}")
     if group < 1 or x[1] != w[1] * group or w[0] % group:
         raise _fail(op, f"weights for {x[1]} input channels in {group} groups", w)
-    if tuple(op.attrs.get("kernel_shape", w[2:])) != w[2:]:  # type: ignore[arg-type]  # ints once checked
+    if integers(op, "kernel_shape") not in (None, w[2:]):
         raise _fail(op, f"a kernel_shape of {w[2:]} as the weights have", op.attrs["kernel_shape"])
     if bias is not None and bias != w[:1]:
         raise _fail(op, f"a bias of shape {w[:1]}", bias)
@@ -175,7 +175,7 @@ def _pool(op: Op, shapes: Any, known: Any) -> Shape:
     x = shapes[0]
     if len(x) != 4:
         raise _fail(op, "maps (N, C, H, W)", x)
-    kernel: Any = attribute(op, "kernel_shape")
+    kernel = integers(op, "kernel_shape") or ()
     window = window_of(op, kernel, x[2:])
     if any(pad >= window.kernel[axis % 2] for axis, pad in enumerate(window.pads)):
         raise _fail(op, f"pads smaller than the kernel's {window.kernel}", window.pads)
@@ -198,14 +198,14 @@ def _global(op: Op, shapes: Any, known: Any) -> Shape:
 
 
 def _batch_norm(op: Op, shapes: Any, known: Any) -> Shape:
-    if attribute(op, "training_mode"):
+    if integer(op, "training_mode"):
         raise _fail(op, "inference (training_mode 0)", "training_mode 1")
     if len(shapes[0]) < 2:
         raise _fail(op, "a batch and channels", shapes[0])
     for shape in shapes[1:5]:
         if shape != shapes[0][1:2]:
             raise _fail(op, f"scale, bias, mean and variance of shape {shapes[0][1:2]}", shape)
-    if known[4] is not None and np.any(known[4] + np.float64(attribute(op, "epsilon")) <= 0):  # type: ignore[arg-type]  # a float
+    if known[4] is not None and np.any(known[4] + number(op, "epsilon") <= 0):
         raise _fail(op, "a variance + epsilon above 0", float(known[4].min()))
     return tuple(shapes[0])
 
@@ -213,14 +213,14 @@ def _batch_norm(op: Op, shapes: Any, known: Any) -> Shape:
 def _reduce(op: Op, shapes: Any, known: Any) -> Shape:
     """ReduceMean and ArgMax."""
     shape = shapes[0]
-    axes: Any = attribute(op, "axes") if op.kind == "ReduceMean" else (attribute(op, "axis"),)
+    axes = integers(op, "axes") if op.kind == "ReduceMean" else (integer(op, "axis"),)
     reduced = _axes(op, range(len(shape)) if axes is None else axes, len(shape))
-    keep = attribute(op, "keepdims")
+    keep = integer(op, "keepdims")
     return tuple(1 if axis in reduced else size for axis, size in enumerate(shape) if keep or axis not in reduced)
 
 
 def _flatten(op: Op, shapes: Any, known: Any) -> Shape:
-    shape, axis = shapes[0], int(attribute(op, "axis"))  # type: ignore[arg-type]  # an int once checked
+    shape, axis = shapes[0], integer(op, "axis")
     if not -len(shape) <= axis <= len(shape):
         raise _fail(op, f"an axis in {-len(shape)}..{len(shape)}", axis)
     axis += len(shape) if axis < 0 else 0
@@ -229,7 +229,7 @@ def _flatten(op: Op, shapes: Any, known: Any) -> Shape:
 
 def _reshape(op: Op, shapes: Any, known: Any) -> Shape:
     shape, target = shapes[0], _constant(op, known, 1)
-    copied = [shape[axis] if size == 0 and axis < len(shape) and not attribute(op, "allowzero") else size
+    copied = [shape[axis] if size == 0 and axis < len(shape) and not integer(op, "allowzero") else size
               for axis, size in enumerate(target)]
     rest = prod(size for size in copied if size != -1)
     if copied.count(-1) == 1 and rest > 0 and prod(shape) % rest == 0:
@@ -241,7 +241,7 @@ def _reshape(op: Op, shapes: Any, known: Any) -> Shape:
 
 def _transpose(op: Op, shapes: Any, known: Any) -> Shape:
     rank = len(shapes[0])
-    perm: Any = attribute(op, "perm") or tuple(reversed(range(rank)))
+    perm = integers(op, "perm") or tuple(reversed(range(rank)))
     if sorted(perm) != list(range(rank)):
         raise _fail(op, f"a permutation of 0..{rank - 1}", perm[:MAX_RANK])
     return tuple(shapes[0][axis] for axis in perm)
@@ -266,7 +266,7 @@ def _unsqueeze(op: Op, shapes: Any, known: Any) -> Shape:
 
 def _top_k(op: Op, shapes: Any, known: Any) -> list[Shape]:
     count, shape = _constant(op, known, 1), shapes[0]
-    axis = _axes(op, (attribute(op, "axis"),), len(shape))[0]
+    axis = _axes(op, (integer(op, "axis"),), len(shape))[0]
     if len(count) != 1 or not 1 <= count[0] <= shape[axis]:
         raise _fail(op, f"k in 1..{shape[axis]}", count[:8])
     out = tuple(count[0] if index == axis else size for index, size in enumerate(shape))
@@ -275,7 +275,7 @@ def _top_k(op: Op, shapes: Any, known: Any) -> list[Shape]:
 
 def _gather(op: Op, shapes: Any, known: Any) -> Shape:
     data, indices = shapes[:2]
-    axis = _axes(op, (attribute(op, "axis"),), len(data))[0]
+    axis = _axes(op, (integer(op, "axis"),), len(data))[0]
     if known[1] is None or known[1].dtype.kind not in "iu":
         raise _fail(op, "constant integer indices", "others")
     if known[1].size and not -data[axis] <= int(known[1].min()) <= int(known[1].max()) < data[axis]:
@@ -285,17 +285,17 @@ def _gather(op: Op, shapes: Any, known: Any) -> Shape:
 
 def _pad(op: Op, shapes: Any, known: Any) -> Shape:
     shape, pads = shapes[0], _constant(op, known, 1)
-    if attribute(op, "mode") != "constant" or len(pads) != 2 * len(shape) or any(not 0 <= pad <= MAX_ELEMENTS for pad in pads):
-        raise _fail(op, f"mode 'constant' and {2 * len(shape)} pads of at least 0", f"mode {attribute(op, 'mode')!r:.20} and {pads[:16]}")
+    if text(op, "mode") != "constant" or len(pads) != 2 * len(shape) or any(not 0 <= pad <= MAX_ELEMENTS for pad in pads):
+        raise _fail(op, f"mode 'constant' and {2 * len(shape)} pads of at least 0", f"mode {text(op, 'mode')!r:.20} and {pads[:16]}")
     return tuple(size + pads[axis] + pads[axis + len(shape)] for axis, size in enumerate(shape))
 
 
 def _shape(op: Op, shapes: Any, known: Any) -> Shape:
-    return (len(shapes[0][slice(attribute(op, "start"), attribute(op, "end"))]),)
+    return (len(shapes[0][integer(op, "start"):op.attrs.get("end")]),)
 
 
 def _concat(op: Op, shapes: Any, known: Any) -> Shape:
-    axis = _axes(op, (attribute(op, "axis"),), len(shapes[0]))[0]
+    axis = _axes(op, (integer(op, "axis"),), len(shapes[0]))[0]
     if len({(*shape[:axis], None, *shape[axis + 1:]) for shape in shapes}) != 1:
         raise _fail(op, f"shapes equal but for axis {axis}", shapes[:4])
     return (*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1:])

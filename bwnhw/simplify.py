@@ -21,7 +21,7 @@ import numpy as np
 from bwnhw.errors import ModelError
 from bwnhw.graph import Graph, Op, Value
 from bwnhw.onnx_tensors import dtype_of
-from bwnhw.ops import attribute, label, quoted
+from bwnhw.ops import integer, label, quoted
 from bwnhw.rewriting import bypass
 from bwnhw.shapes import infer, infer_shapes
 from bwnhw.simplify_layout import canonical_reshapes, fold_layout, layout_before_quantisers, merge_layout
@@ -47,7 +47,7 @@ def float_input(graph: Graph) -> Graph:
     """An integer input that is only read by Casts to a float that holds it exactly becomes that float, annotated with its integers."""
     source = graph.inputs[0]
     readers = [op for op in graph.ops if source.name in op.inputs]
-    types = {dtype_of(int(attribute(op, "to")), label(op)) if op.kind == "Cast" else None for op in readers}  # type: ignore[arg-type]  # an int
+    types = {dtype_of(integer(op, "to"), label(op)) if op.kind == "Cast" else None for op in readers}
     found = types.pop() if len(types) == 1 else None
     if np.dtype(source.dtype).kind not in "iu" or found is None or not np.can_cast(source.dtype, found, "safe"):
         return graph
@@ -60,7 +60,7 @@ def drop_idle(graph: Graph) -> Graph:
     dtypes = _dtypes(graph)
 
     def idle(op: Op) -> bool:
-        to = dtype_of(int(attribute(op, "to")), label(op)) if op.kind == "Cast" else None  # type: ignore[arg-type]  # an int once checked
+        to = dtype_of(integer(op, "to"), label(op)) if op.kind == "Cast" else None
         return op.kind in ("Identity", "Dropout") or to is not None and dtypes.get(op.inputs[0]) == to
     return bypass(graph, idle)
 
@@ -72,7 +72,7 @@ def _dtypes(graph: Graph) -> dict[str, np.dtype[Any]]:
     for op in graph.ops:
         dtype = found[op.inputs[0]]
         if op.kind == "Cast":
-            dtype = dtype_of(int(attribute(op, "to")), label(op))  # type: ignore[arg-type]  # an int once checked
+            dtype = dtype_of(integer(op, "to"), label(op))
         last = np.dtype("int64") if op.kind in ("ArgMax", "TopK", "Shape") else dtype
         found.update({name: dtype for name in op.outputs[:-1]} | {op.outputs[-1]: last})
     return found

@@ -1,13 +1,12 @@
 """Passes of `bwnhw.simplify` about layout: of constants, of quantised constants, of activations."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from bwnhw.float_ops import execute
 from bwnhw.graph import Graph, Op
-from bwnhw.ops import attribute
+from bwnhw.ops import integers
 from bwnhw.rewriting import Draft, bypass, fixed, frozen, rewrite
 from bwnhw.shapes import infer_shapes
 
@@ -78,7 +77,7 @@ def canonical_reshapes(graph: Graph) -> Graph:
 
 def _moves_ones(op: Op, shape: tuple[int, ...]) -> bool:
     """True where a Transpose leaves the first axis alone and all longer axes in their order."""
-    perm: Any = attribute(op, "perm") or tuple(reversed(range(len(shape))))
+    perm = integers(op, "perm") or tuple(reversed(range(len(shape))))
     longer = [axis for axis in perm if shape[axis] > 1]
     return perm[:1] == (0,) and longer == sorted(longer)
 
@@ -93,7 +92,7 @@ def merge_layout(graph: Graph) -> Graph:
         if before is not None and op.kind in _ROWS and before.kind in _ROWS:
             op = replace(op, inputs=(before.inputs[0], *op.inputs[1:]))
         elif before is not None and op.kind == before.kind == "Transpose":
-            perms: Any = [attribute(item, "perm") or tuple(reversed(range(len(shapes[item.inputs[0]])))) for item in (before, op)]
+            perms = [integers(item, "perm") or tuple(reversed(range(len(shapes[item.inputs[0]])))) for item in (before, op)]
             op = replace(op, inputs=before.inputs, attrs=fixed(perm=tuple(perms[0][axis] for axis in perms[1])))
         producers[op.outputs[0]] = op
         ops.append(op)

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from bwnhw.errors import ModelError
 from bwnhw.graph import Attribute, Graph, Op
-from bwnhw.ops import attribute, label
+from bwnhw.ops import integer, integers, label, number, text
 from bwnhw.rewriting import Array, Draft, fixed, rewrite
 from bwnhw.shapes import infer_shapes
 from bwnhw.windows import window_of
@@ -29,11 +28,11 @@ def split_gemm(graph: Graph) -> Graph:
             steps.append(Op(kind, op.name, inputs, (name,), fixed(**attrs)))
             return name
 
-        sides = [step("Transpose", (name,), flag, perm=(1, 0)) if attribute(op, flag) else name
+        sides = [step("Transpose", (name,), flag, perm=(1, 0)) if integer(op, flag) else name
                  for name, flag in zip(op.inputs[:2], ("transA", "transB"), strict=True)]
         result = step("MatMul", (sides[0], sides[1]), "product")
-        if attribute(op, "alpha") != 1:
-            alpha = draft.constant(f"{op.outputs[0]}.alpha", np.array(attribute(op, "alpha"), np.float32))
+        if number(op, "alpha") != 1:
+            alpha = draft.constant(f"{op.outputs[0]}.alpha", np.array(number(op, "alpha"), np.float32))
             result = step("Mul", (result, alpha), "scaled")
         if len(op.inputs) > 2:
             result = step("Add", (result, _scaled_bias(op, draft)), "biased")
@@ -44,7 +43,7 @@ def split_gemm(graph: Graph) -> Graph:
 
 def _scaled_bias(op: Op, draft: Draft) -> str:
     """The name of beta·C."""
-    beta, name = np.float32(op.attrs.get("beta", 1.0)), op.inputs[2]  # type: ignore[arg-type]  # a float once checked
+    beta, name = np.float32(number(op, "beta")), op.inputs[2]
     if beta == 1:
         return name
     bias = draft.constants.get(name)
@@ -60,11 +59,11 @@ def pad_into_conv(graph: Graph) -> Graph:
     fits = {name: _map_pads(op, graph.constants) for name, op in producers.items()}
 
     def rule(op: Op, draft: Draft) -> tuple[Op, ...]:
-        pads = fits.get(op.inputs[0]) if op.kind == "Conv" and attribute(op, "auto_pad") in ("NOTSET", "VALID") else None
+        pads = fits.get(op.inputs[0]) if op.kind == "Conv" and text(op, "auto_pad") in ("NOTSET", "VALID") else None
         if pads is None:
             return (op,)
-        own: Any = op.attrs.get("pads", (0, 0, 0, 0)) if attribute(op, "auto_pad") == "NOTSET" else (0, 0, 0, 0)
-        attrs = {**op.attrs, "auto_pad": "NOTSET", "pads": tuple(a + b for a, b in zip(own, pads, strict=True))}
+        own = integers(op, "pads") if text(op, "auto_pad") == "NOTSET" else None
+        attrs = {**op.attrs, "auto_pad": "NOTSET", "pads": tuple(a + b for a, b in zip(own or (0, 0, 0, 0), pads, strict=True))}
         return (replace(op, inputs=(producers[op.inputs[0]].inputs[0], *op.inputs[1:]), attrs=fixed(**attrs)),)
     return rewrite(graph, rule)
 
@@ -85,14 +84,14 @@ def explicit_windows(graph: Graph) -> Graph:
     def rule(op: Op, draft: Draft) -> tuple[Op, ...]:
         if op.kind not in ("Conv", "MaxPool", "AveragePool"):
             return (op,)
-        kernel: Any = shapes[op.inputs[1]][2:] if op.kind == "Conv" else attribute(op, "kernel_shape")
+        kernel = shapes[op.inputs[1]][2:] if op.kind == "Conv" else integers(op, "kernel_shape") or ()
         window = window_of(op, kernel, shapes[op.inputs[0]][2:])
         attrs: dict[str, Attribute] = {"kernel_shape": window.kernel, "strides": window.stride, "pads": window.pads,
                                        "dilations": window.dilation}
         if op.kind == "Conv":
-            attrs["group"] = int(attribute(op, "group"))  # type: ignore[arg-type]  # an int once checked
+            attrs["group"] = integer(op, "group")
         elif op.kind == "AveragePool":
-            attrs["count_include_pad"] = int(bool(attribute(op, "count_include_pad")) and any(window.pads))
+            attrs["count_include_pad"] = int(bool(integer(op, "count_include_pad")) and any(window.pads))
             del attrs["dilations"]  # opset 17 hasn't them
         return (replace(op, attrs=fixed(**attrs)),)
     return rewrite(graph, rule)
@@ -104,10 +103,10 @@ def mean_to_pool(graph: Graph) -> Graph:
 
     def rule(op: Op, draft: Draft) -> tuple[Op, ...]:
         shape = shapes[op.inputs[0]]
-        axes: Any = attribute(op, "axes") if op.kind == "ReduceMean" else None
+        axes = integers(op, "axes") if op.kind == "ReduceMean" else None
         if axes is None or len(shape) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
             return (op,)
-        if attribute(op, "keepdims"):
+        if integer(op, "keepdims"):
             return (replace(op, kind="GlobalAveragePool", attrs=fixed()),)
         middle = draft.name(f"{op.outputs[0]}.map")
         return (replace(op, kind="GlobalAveragePool", outputs=(middle,), attrs=fixed()),

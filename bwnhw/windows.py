@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bwnhw.errors import ModelError
 from bwnhw.graph import Op
-from bwnhw.ops import attribute, label
+from bwnhw.ops import integer, integers, label, quoted, text
 
 _LARGEST = 1 << 16  # of any entry: a larger one can't fit a map
 
@@ -52,7 +52,7 @@ def window_of(op: Op, kernel: tuple[int, ...], size: tuple[int, ...]) -> Window:
     _check(op, "kernel_shape", kernel, 2, 1)
     stride = _entries(op, "strides", (1, 1), 1)
     dilation = _entries(op, "dilations", (1, 1), 1)
-    mode = attribute(op, "auto_pad")
+    mode = text(op, "auto_pad")
     pads = _entries(op, "pads", (0, 0, 0, 0), 0)
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         total = [max((-(-size[axis] // stride[axis]) - 1) * stride[axis] + _span(kernel[axis], dilation[axis]) - size[axis], 0)
@@ -62,21 +62,21 @@ def window_of(op: Op, kernel: tuple[int, ...], size: tuple[int, ...]) -> Window:
     elif mode == "VALID":
         pads = (0, 0, 0, 0)
     elif mode != "NOTSET":
-        raise ModelError(f"{label(op)}: expected auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER, found {str(mode)[:40]!r}")
+        raise ModelError(f"{label(op)}: expected auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER, found {quoted(mode)}")
     window = Window((kernel[0], kernel[1]), (stride[0], stride[1]), (dilation[0], dilation[1]), (pads[0], pads[1], pads[2], pads[3]))
-    if op.kind != "Conv" and attribute(op, "ceil_mode") and not window.exact((size[0], size[1])):
+    if op.kind != "Conv" and integer(op, "ceil_mode") and not window.exact((size[0], size[1])):
         raise ModelError(f"{label(op)}: expected ceil_mode 0, or a map that the windows cover exactly, found ceil_mode 1 and another map")
     return window
 
 
 def _entries(op: Op, name: str, default: tuple[int, ...], least: int) -> tuple[int, ...]:
-    value = attribute(op, name)
-    if not isinstance(value, tuple):
+    value = integers(op, name)
+    if value is None:
         return default
     _check(op, name, value, len(default), least)
-    return tuple(int(entry) for entry in value)
+    return value
 
 
-def _check(op: Op, name: str, value: tuple[float, ...], length: int, least: int) -> None:
+def _check(op: Op, name: str, value: tuple[int, ...], length: int, least: int) -> None:
     if len(value) != length or not all(least <= entry <= _LARGEST for entry in value):
         raise ModelError(f"{label(op)}: expected {name} to be {length} numbers of at least {least}, found {value[:8]}")
