@@ -46,7 +46,8 @@ def plan(topology: Topology, *, interval: int | None = None, clock_mhz: float = 
             return found
         target = min(target - 1, target * interval // reached)
     nearest = cycles(design(topology, chain.cheapest(limit))).interval
-    raise PlanError(f"plan: {max(chain.limits())[1]} can't keep an interval of {interval} cycles; the nearest that can be reached is {nearest}")
+    raise PlanError(f"plan: {max(chain.limits())[1]} can't keep an interval of {interval} cycles; "
+                    f"the nearest that can be reached is {nearest}")
 
 
 def parallel(topology: Topology, *, clock_mhz: float = 200.0, input_lanes: int | None = None) -> Plan:
