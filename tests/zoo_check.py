@@ -1,0 +1,151 @@
+"""The networks of the zoo on every test image: qonnx equals golden equals hardware, and the cycles equal the estimate.
+
+    python tests/zoo_check.py [NAME ...] [--data mnist.npz] [--plans FOLDER] [--bench N] [--no-hardware] [--json FILE]
+
+For each network: accuracy of golden; every tensor that has a code, as qonnx computes it, against golden's, on every test image; then for
+each folding in tests/data/plans/NAME-*.json: N images through cocotb (200 by default), every test image through the batch runner, estimated
+against measured latency and interval. MNIST's networks need `--data`: an .npz with x_test (N, 28, 28) and y_test. Exit status 1 when
+anything differs. Needs the `test` extra; takes minutes per folding.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+sys.path.insert(0, str(Path(__file__).parent / "core"))
+from oracle import qonnx_execute
+
+from bwnhw import golden, zoo
+from bwnhw.blocks import Array
+from bwnhw.codes import accuracy, encode
+from bwnhw.cycles import cycles
+from bwnhw.design import design
+from bwnhw.images import read_images
+from bwnhw.lower import lower
+from bwnhw.network import ArgMax, Network, Pool, Threshold
+from bwnhw.onnx_read import load
+from bwnhw.plan import from_json
+from bwnhw.rtl.generate import generate
+from bwnhw.sim.verify import simulate
+
+CHUNK = 500  # images per execution of qonnx
+
+
+def test_set(name: str, data: Path | None, network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """All test images and labels of a network."""
+    file = zoo.test_images(name) or data
+    if file is None:
+        raise SystemExit(f"{name}: its test images don't ship with the package: give --data FILE.npz")
+    images, labels = read_images(file, network.topology.nodes[0].out.shape)
+    if labels is None:
+        raise SystemExit(f"{file}: expected labels, found none")
+    return images, labels
+
+
+def check_qonnx(name: str, network: Network, images: np.ndarray) -> dict[str, int]:
+    """Codes and scores that qonnx computes otherwise than golden, per tensor."""
+    proto = onnx.load(zoo.find(name))
+    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
+        value.type.tensor_type.shape.dim[0].dim_value = min(CHUNK, len(images))
+    differing: dict[str, int] = {}
+    for start in range(0, len(images) - len(images) % CHUNK or len(images), CHUNK):
+        differing = _add(differing, _chunk(proto, network, images[start:start + CHUNK]))
+    rest = len(images) % CHUNK
+    if rest and len(images) > CHUNK:
+        for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
+            value.type.tensor_type.shape.dim[0].dim_value = rest
+        differing = _add(differing, _chunk(proto, network, images[-rest:]))
+    return differing
+
+
+def _add(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
+    return {name: a.get(name, 0) + count for name, count in b.items()}
+
+
+def _chunk(proto: onnx.ModelProto, network: Network, images: np.ndarray) -> dict[str, int]:
+    found = qonnx_execute(proto, proto.graph.input[0].name, images.astype(np.float32))
+    nodes = golden.run(network, encode(network, images))
+    last = len(nodes) - 1
+    differing = {}
+    for index, (node, meaning, codes) in enumerate(zip(network.topology.nodes, network.meanings, nodes, strict=True)):
+        if meaning is None or not isinstance(node, Threshold | Pool | ArgMax) and index != last:
+            continue
+        tensor = found[meaning.tensor].reshape(codes.shape)
+        scale = np.array([float(s) for s in meaning.scale]).reshape(1, -1, 1, 1)
+        zero = np.array([float(z) for z in meaning.zero]).reshape(1, -1, 1, 1)
+        # Scales are float32 numbers: scale·(code − zero) in double precision, rounded to float32, is what an exact product rounds to.
+        assert all(Fraction(float(s)) == s for s in meaning.scale)
+        differing[meaning.tensor] = int((np.float32(scale * (codes - zero)) != tensor).sum())
+    return differing
+
+
+def check_hardware(name: str, plan_file: Path, network: Network, images: np.ndarray, labels: np.ndarray, bench: int) -> dict[str, Any]:
+    """One folding: values through cocotb and batch, cycles against the estimate."""
+    plan = from_json(plan_file.read_text())
+    laid = design(network.topology, plan)
+    expected = cycles(laid)
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "generated"
+        generate(network, plan, zoo.find(name).read_bytes(), folder, "bwnhw_zoo")
+        found = simulate(folder, images, bench_images=bench, jobs=2)
+    lanes = sum(core.pe * core.lanes * core.planes for stage in laid.stages for core in stage.cores if isinstance(core, Array))
+    return {
+        "plan": plan_file.stem, "lanes": lanes, "port_beats": laid.input.beats, "images": found.images,
+        "bench_images": found.bench_images, "mismatches": found.mismatches, "failure": found.failure,
+        "accuracy": accuracy(found.outputs, labels), "tests": len(found.tests),
+        "latency_cycles": {"estimated": expected.latency, "measured": found.latency},
+        "interval_cycles": {"estimated": expected.interval, "measured": found.interval},
+        "seconds": round(time.monotonic() - begin, 1), "versions": found.versions,
+        "ok": found.passed and (expected.latency, expected.interval) == (found.latency, found.interval),
+    }
+
+
+def check(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Everything about one network."""
+    network = lower(load(zoo.find(name)))
+    images, labels = test_set(name, options.data, network)
+    result: dict[str, Any] = {"model": name, "images": len(images),
+                              "accuracy": accuracy(golden.outputs(network, encode(network, images)), labels)}
+    print(f"{name}: {len(images)} test images, golden {100 * result['accuracy']:.2f} %", flush=True)
+    result["qonnx_differing"] = check_qonnx(name, network, images)
+    print(f"  values that qonnx computes otherwise, per tensor: {result['qonnx_differing']}", flush=True)
+    result["foldings"] = []
+    for plan_file in sorted(options.plans.glob(f"{name}-*.json")) if options.hardware else ():
+        row = check_hardware(name, plan_file, network, images, labels, options.bench)
+        result["foldings"].append(row)
+        print(f"  {row['plan']}: {'equal' if row['ok'] else 'DIFFERS: ' + str(row['failure'])}; {row['images']} images batch, "
+              f"{row['bench_images']} cocotb, {row['mismatches']} mismatches; latency {row['latency_cycles']}, interval "
+              f"{row['interval_cycles']}, port {row['port_beats']} beats, {row['lanes']} lanes, {row['seconds']} s", flush=True)
+    result["ok"] = not any(result["qonnx_differing"].values()) and all(row["ok"] for row in result["foldings"])
+    return result
+
+
+def main() -> int:
+    """Command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="networks of the zoo (default: all)")
+    parser.add_argument("--data", type=Path, help="MNIST as .npz")
+    parser.add_argument("--plans", type=Path, default=Path(__file__).parent / "data" / "plans")
+    parser.add_argument("--bench", type=int, default=200, help="images through cocotb")
+    parser.add_argument("--no-hardware", dest="hardware", action="store_false")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    results = [check(name, options) for name in options.names or zoo.names()]
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    good = all(result["ok"] for result in results)
+    print("all equal" if good else "SOMETHING DIFFERS")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
