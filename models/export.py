@@ -29,7 +29,7 @@ class _Writer:
     def constant(self, name: str, value: object) -> str:
         """Add a float32 constant of the current layer; returns its tensor name."""
         key = f"{self.layer}.{name}"
-        self.constants[key] = np.ascontiguousarray(np.asarray(value, dtype=np.float32))
+        self.constants[key] = np.array(value, dtype=np.float32, order="C")
         return key
 
     def apply(self, kind: str, *constants: str, **attrs: Attribute) -> None:

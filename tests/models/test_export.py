@@ -96,3 +96,9 @@ def test_input_and_output():
 def test_what_has_no_rule_is_refused(module):
     with pytest.raises(ModelError, match="^layer 'layer0': expected .*, found "):
         to_graph(nn.Sequential(module), ARCHITECTURES["digits-conv"])
+
+
+def test_constants_are_float32_and_scalars_have_no_axes():
+    constants = to_graph(untrained("lenet3x3", 2, seed=1), ARCHITECTURES["lenet3x3"]).constants
+    assert {array.dtype for array in constants.values()} == {np.dtype(np.float32)}
+    assert {array.shape for array in constants.values() if array.size == 1} == {()}
