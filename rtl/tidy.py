@@ -6,18 +6,33 @@ from collections import Counter
 from bwnhw.rtl.names import is_plain
 
 NAME = re.compile(r'\\+[^\s"\\]+')  # a public identifier; in a string (a memory's name) its backslash is doubled
+WATCH = "watch"
+"""Attribute of a signal whose name is to survive; its value is that name, since Amaranth hands attributes on to aliases. It becomes
+`keep` with this value, which holds the name until the Verilog is written."""
+
 Lines = tuple[str, ...]
 
 
 def tidied(lines: Lines) -> Lines:
     """The lines of a module without what only Amaranth needs, and with its tables named."""
-    return _named_tables(_without_aliases(_without_alias_values(_without_blank_memories(lines))))
+    return _named_tables(_without_aliases(_watched(_without_alias_values(_without_blank_memories(lines)))))
+
+
+def own_names(line: str) -> list[str]:
+    """Identifiers in a line, with their backslashes, that belong to the module itself: not a cell's type, its ports and parameters."""
+    if line.startswith(("    connect ", "  cell ")):
+        line = line.split(maxsplit=2)[2]
+    elif line.startswith("    parameter "):
+        line = line.split(maxsplit=2)[2] if "MEMID" in line else ""
+    elif line.startswith("  attribute "):
+        line = ""
+    return NAME.findall(line)
 
 
 def plain_names(lines: Lines) -> dict[str, str]:
     """New names for identifiers: what stands before the first `$`, with a number where that is taken; ports come first."""
     ports = [line for line in lines if _is_port(line)]
-    found = dict.fromkeys(token.lstrip("\\") for line in (*ports, *lines) for token in NAME.findall(line) if "." not in token)
+    found = dict.fromkeys(token.lstrip("\\") for line in (*ports, *lines) for token in own_names(line))
     taken: set[str] = set()
     names: dict[str, str] = {}
     for name in found:
@@ -61,9 +76,20 @@ def _without_alias_values(lines: Lines) -> Lines:
                  if not line.startswith("  attribute \\init ") or following.split()[-1] in registers)
 
 
+def _watched(lines: Lines) -> Lines:
+    """Keep the names that are asked for."""
+    kept: list[str] = []
+    for line, following in zip(lines, (*lines[1:], ""), strict=True):
+        if not line.startswith(f"  attribute \\{WATCH} "):
+            kept.append(line)
+        elif line.split('"')[1] == following.split()[-1][1:]:
+            kept.append(f'  attribute \\keep "{WATCH}"')
+    return tuple(kept)
+
+
 def _without_aliases(lines: Lines) -> Lines:
     """Drop wires that only repeat another signal and that nobody reads; ports and wires with attributes stay."""
-    uses = Counter(token for line in lines for token in NAME.findall(line))
+    uses = Counter(token for line in lines for token in own_names(line))
     fixed = {line.split()[-1] for before, line in zip(("", *lines), lines, strict=False)
              if _is_port(line) or line.startswith("  wire ") and before.startswith("  attribute ")}
     values = dict(line.split(maxsplit=2)[1:] for line in lines if re.match(r"connect \\\S+ (?!\[)", line))

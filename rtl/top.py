@@ -11,10 +11,7 @@ from bwnhw.plan import Plan
 from bwnhw.rtl.core import Tables
 from bwnhw.rtl.shell import AxisInput, AxisOutput, input_bits, output_bits
 from bwnhw.rtl.stage import StageUnit, stage_tables
-
-
-WATCH = "watch"
-"""Value of the attribute `keep` that keeps a name until the Verilog is written, and no longer."""
+from bwnhw.rtl.tidy import WATCH
 
 
 class Top(wiring.Component):
@@ -67,9 +64,8 @@ class Top(wiring.Component):
 
 def _link(m: Module, name: str, giver: wiring.PureInterface, taker: wiring.PureInterface) -> None:
     """Connect a stage to what follows it through signals of stable names, for benches to watch."""
-    watched = {"keep": WATCH}
-    valid, ready = Signal(name=f"{name}_valid", attrs=watched), Signal(name=f"{name}_ready", attrs=watched)
-    payload = Signal(len(giver.payload), name=f"{name}_payload", attrs=watched)
+    valid, ready, payload = (Signal(width, name=f"{name}_{part}", attrs={WATCH: f"{name}_{part}"})
+                             for part, width in (("valid", 1), ("ready", 1), ("payload", len(giver.payload))))
     m.d.comb += [valid.eq(giver.valid), payload.eq(giver.payload), giver.ready.eq(ready),
                  taker.valid.eq(valid), taker.payload.eq(payload), ready.eq(taker.ready)]
 

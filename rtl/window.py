@@ -74,14 +74,15 @@ class SlidingWindow(wiring.Component):
         write_at = Signal(range(window.depth))
         with m.If(write):
             m.d.sync += write_at.eq(write_at + 1)
-        words = []
+        words: list[Value] = []
         for copy in range(window.taps):
             distances = [(tap // kernel_width * window.geometry.width + tap % kernel_width) * window.words % window.depth
                          if tap < window.geometry.kernel[0] * kernel_width else 0
                          for tap in range(copy, window.tap_beats * window.taps, window.taps)]
             store = memory.Memory(shape=window.lanes * window.bits, depth=window.depth, init=())
             m.submodules[f"copy_{copy}"] = store
-            write_port, read_port = store.write_port(), store.read_port()
+            write_port = store.write_port()
+            read_port = store.read_port()
             address = Signal(range(window.depth), name=f"address_{copy}")
             m.d.comb += [
                 write_port.addr.eq(write_at), write_port.data.eq(self.i.payload), write_port.en.eq(write),
