@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bwnhw.element_types import dtype_of
 from bwnhw.errors import ModelError
 from bwnhw.float_maps import average_pool, conv, global_average_pool, global_max_pool, max_pool
 from bwnhw.graph import Op
-from bwnhw.onnx_tensors import dtype_of
 from bwnhw.ops import integer, integers, label, number, quoted, text
 
 Array = NDArray[Any]

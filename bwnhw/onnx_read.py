@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
 
+from bwnhw.element_types import dtype_of
 from bwnhw.errors import ModelError
 from bwnhw.graph import Attribute, Graph, Op, Value
-from bwnhw.onnx_limits import MAX_NAME, MAX_NODES, parse, read_file
+from bwnhw.limits import MAX_NAME, MAX_NODES
+from bwnhw.onnx_limits import parse, read_file
 from bwnhw.onnx_opsets import NEWEST, OLDEST, Constants, modernise
-from bwnhw.onnx_tensors import array_of, dtype_of, shape_of
+from bwnhw.onnx_tensors import array_of, shape_of
 from bwnhw.ops import OPS, QONNX_DOMAIN, QONNX_DOMAINS, check, label, quoted
 
 _ONNX_DOMAINS = ("", "ai.onnx")

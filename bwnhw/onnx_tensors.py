@@ -7,27 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from bwnhw.element_types import dtype_of
 from bwnhw.errors import ModelError
-from bwnhw.onnx_limits import MAX_RANK
+from bwnhw.limits import MAX_RANK
 from bwnhw.ops import quoted
-
-DTYPES: dict[int, np.dtype[np.generic]] = {number: np.dtype(name) for number, name in (
-    (TensorProto.FLOAT, "float32"), (TensorProto.DOUBLE, "float64"), (TensorProto.FLOAT16, "float16"), (TensorProto.BOOL, "bool"),
-    (TensorProto.INT8, "int8"), (TensorProto.INT16, "int16"), (TensorProto.INT32, "int32"), (TensorProto.INT64, "int64"),
-    (TensorProto.UINT8, "uint8"), (TensorProto.UINT16, "uint16"), (TensorProto.UINT32, "uint32"), (TensorProto.UINT64, "uint64"))}
-"""NumPy's type for each element type of ONNX that a model may use."""
 
 # Where ONNX keeps the elements that aren't raw bytes: narrow types share int32_data, float16 as its bits.
 _FIELDS = {"float32": "float_data", "float64": "double_data", "int64": "int64_data", "uint32": "uint64_data", "uint64": "uint64_data"}
 _EMPTY_FIELDS = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data", "string_data")
-
-
-def dtype_of(element_type: int, where: str) -> np.dtype[np.generic]:
-    """NumPy's type for ONNX's element type; ModelError, beginning with `where`, for strings, complex, bfloat16 and the like."""
-    dtype = DTYPES.get(element_type)
-    if dtype is None:
-        raise ModelError(f"{where}: expected elements of a type like float32 or int64, found ONNX element type {element_type}")
-    return dtype
 
 
 def shape_of(dims: Iterable[int], where: str) -> tuple[int, ...]:

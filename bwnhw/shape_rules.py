@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bwnhw.errors import ModelError
 from bwnhw.float_ops import execute, quant_bits
 from bwnhw.graph import Op
-from bwnhw.onnx_limits import MAX_ELEMENTS, MAX_RANK
+from bwnhw.limits import MAX_ELEMENTS, MAX_RANK
 from bwnhw.ops import integer, integers, label, number, text
 from bwnhw.windows import window_of
 

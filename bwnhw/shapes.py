@@ -10,11 +10,11 @@ from math import prod
 
 import numpy as np
 
+from bwnhw.element_types import dtype_of
 from bwnhw.errors import ModelError
 from bwnhw.float_ops import execute
 from bwnhw.graph import Graph, Op
-from bwnhw.onnx_limits import MAX_ELEMENTS, MAX_RANK
-from bwnhw.onnx_tensors import dtype_of
+from bwnhw.limits import MAX_ELEMENTS, MAX_RANK
 from bwnhw.ops import check, integer, label, quoted
 from bwnhw.shape_rules import Array, Shape, output_shapes
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from bwnhw.element_types import dtype_of
 from bwnhw.errors import ModelError
 from bwnhw.graph import Graph, Op, Value
-from bwnhw.onnx_tensors import dtype_of
 from bwnhw.ops import integer, label, quoted
 from bwnhw.rewriting import bypass
 from bwnhw.shapes import infer, infer_shapes

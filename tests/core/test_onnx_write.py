@@ -1,6 +1,8 @@
 """Files that we write: the same bytes every time, what qonnx expects, and the same graph when read back."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import one_op, qonnx_run
 
+from bwnhw.element_types import DTYPES
 from bwnhw.errors import ModelError
 from bwnhw.float_exec import run
 from bwnhw.graph import Graph, Op, Value
@@ -106,3 +109,13 @@ def test_save_and_load(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         save(one_op("Softmax", (1, 2)), path)
     assert to_bytes(load(path)) == path.read_bytes() and list(tmp_path.iterdir()) == [path]
+
+
+def test_element_types_are_onnx_own() -> None:
+    assert {number: onnx.helper.tensor_dtype_to_np_dtype(number) for number in DTYPES} == DTYPES
+
+
+def test_execution_needs_no_onnx() -> None:
+    """Only reading and writing files imports onnx."""
+    code = "import sys, bwnhw.simplify, bwnhw.float_exec, bwnhw.images; print('onnx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True, check=True).stdout == "False\n"
