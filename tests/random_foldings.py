@@ -1,0 +1,46 @@
+"""Random folding plans for a network: any legal engine for every conv, narrow or wide input, FIFOs too small for full speed."""
+
+import numpy as np
+
+from bwnhw.cycles import cycles
+from bwnhw.design import design
+from bwnhw.network import Conv, Topology
+from bwnhw.plan import Engine, Plan
+
+SLOWEST = 4000  # cycles from image to image: what a test is ready to wait for
+TRIES = 30
+
+
+def draw_plan(rng: np.random.Generator, topology: Topology, slowest: int = SLOWEST) -> Plan:
+    """A random plan whose interval is at most `slowest` cycles; after `TRIES` that aren't, the widest foldings possible."""
+    for _ in range(TRIES):
+        plan = _draw(rng, topology)
+        if _lower_bound(topology, plan) <= slowest and cycles(design(topology, plan)).interval <= slowest:
+            return plan
+    engines = tuple((index, Engine(node.out.channels, topology.nodes[node.src[0]].out.channels, node.kernel[0] * node.kernel[1]))
+                    for index, node in enumerate(topology.nodes) if isinstance(node, Conv))
+    return Plan(engines, topology.nodes[0].out.channels)
+
+
+def _draw(rng: np.random.Generator, topology: Topology) -> Plan:
+    engines = []
+    for index, node in enumerate(topology.nodes):
+        if isinstance(node, Conv):
+            source = topology.nodes[node.src[0]].out
+            planes = [count for count in range(1, source.bits + 1) if source.bits % count == 0]
+            engines.append((index, Engine(int(rng.integers(1, node.out.channels + 1)), int(rng.integers(1, source.channels + 1)),
+                                          int(rng.integers(1, node.kernel[0] * node.kernel[1] + 1)), int(rng.choice(planes)),
+                                          int(rng.integers(1, 13)), str(rng.choice(["lut", "lut", "block"])))))
+    channels = topology.nodes[0].out.channels
+    lanes = int(rng.choice([count for count in range(1, channels + 1) if channels % count == 0]))
+    fifos = ()
+    if rng.random() < 0.2:
+        stages = design(topology, Plan(tuple(engines), lanes)).stages
+        fifos = tuple((stage.nodes[-1], int(rng.integers(1, 4))) for stage in stages)
+    return Plan(tuple(engines), lanes, fifos)
+
+
+def _lower_bound(topology: Topology, plan: Plan) -> int:
+    """Cycles that the slowest window needs for an image, whatever the rest does: cheap to know."""
+    windows = [stage.window for stage in design(topology, plan).stages if stage.window]
+    return max((len(window.geometry.need) * window.groups * window.group_beats for window in windows), default=0)
