@@ -92,7 +92,8 @@ def _map_core(node: Node, flow: Flow, cores: list[Core]) -> tuple[Flow, str]:
         cores.append(Thresholds(flow.lanes, flow.groups, ints.bits, ints.signed, node.out.hi, node.out.bits, node.flips))
         return Flow(node.out, flow.lanes, flow.groups), "threshold"
     if isinstance(node, Scale):
-        mult_bits = max(2, node.out.bits - ints.bits + 1)
+        # The ends of the source's range lie |mult|·(hi − lo) apart behind the scale, and both in its range; one more bit for the sign.
+        mult_bits = max(2, ((node.out.hi - node.out.lo) // max(1, ints.hi - ints.lo)).bit_length() + 1)
         cores.append(Scaler(flow.lanes, flow.groups, ints.bits, ints.signed, mult_bits, node.out.bits))
         return Flow(node.out, flow.lanes, flow.groups), "scale"
     if isinstance(node, ArgMax):
