@@ -6,13 +6,16 @@ in `bwnhw.golden_conv`.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bwnhw.codes import check
 from bwnhw.geometry import Geometry
-from bwnhw.golden_conv import integer_type, kernel, windows
+from bwnhw.golden_conv import integer_type, kernel
 from bwnhw.network import (
     Add,
     ArgMax,
@@ -34,14 +37,24 @@ _CHUNK = 1 << 22  # elements of the widest edge that are worked on at once
 _FEW_LEVELS = 15  # up to here a threshold counts by comparing with each level, beyond by binary search
 """Both sizes only trade time for memory."""
 
-Map = NDArray[np.integer]
-Step = Callable[[list[Map]], Map]
+Map = NDArray[Any]
+"""(N, H, W, C)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """`function` turns the maps of the nodes `src` into that of `node`."""
+
+    node: int
+    src: tuple[int, ...]
+    function: Callable[[list[Map]], Map]
 
 
 def run(network: Network, codes: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:
     """One int64 array (N, C, H, W) per topology node; `codes` is (N, C, H, W), integers in the input's range (else ImageError)."""
+    check(network.topology.nodes[0].out, codes)
     outs = tuple(np.empty((len(codes), *node.out.shape), np.int64) for node in network.topology.nodes)
-    for start, maps in _chunks(network, codes):
+    for start, maps in _chunks(network, _steps(network, len(codes)), codes):
         for out, chunk in zip(outs, maps, strict=True):
             out[start:start + len(chunk)] = np.moveaxis(chunk, 3, 1)
     return outs
@@ -49,8 +62,9 @@ def run(network: Network, codes: NDArray[np.integer]) -> tuple[NDArray[np.int64]
 
 def outputs(network: Network, codes: NDArray[np.integer]) -> NDArray[np.int64]:
     """The last node's int64 (N, C, H, W): as `run(network, codes)[-1]`, in less memory and time."""
+    check(network.topology.nodes[0].out, codes)
     out = np.empty((len(codes), *network.topology.nodes[-1].out.shape), np.int64)
-    for start, maps in _chunks(network, codes):
+    for start, maps in _chunks(network, _fused_steps(network, len(codes)), codes):
         last = deque(maps, maxlen=1)[0]
         out[start:start + len(last)] = np.moveaxis(last, 3, 1)
     return out
@@ -58,58 +72,85 @@ def outputs(network: Network, codes: NDArray[np.integer]) -> NDArray[np.int64]:
 
 def apply(network: Network, index: int, sources: Sequence[NDArray[np.integer]]) -> NDArray[np.int64]:
     """One node alone: int64 (N, C, H, W) from its sources' integers (N, C, H, W), which must be in their edges' ranges."""
-    nodes = network.topology.nodes
-    ints = [nodes[s].out for s in nodes[index].src]
-    maps = [np.ascontiguousarray(np.moveaxis(source, 1, 3), dtype=integer_type(i.lo, i.hi))
-            for source, i in zip(sources, ints, strict=True)]
-    result = _step(nodes[index], network.params[index], ints, len(maps[0]))(maps)
+    ints = [network.topology.nodes[s].out for s in network.topology.nodes[index].src]
+    maps = [_inside(source, edge) for source, edge in zip(sources, ints, strict=True)]
+    result = _step(network, index, len(maps[0])).function(maps)
     return np.ascontiguousarray(np.moveaxis(result, 3, 1), dtype=np.int64)
 
 
-def _chunks(network: Network, codes: NDArray[np.integer]) -> Iterator[tuple[int, Iterator[Map]]]:
-    """(first image, maps of every node in turn) for chunk after chunk of images."""
+def _inside(codes: NDArray[np.integer], ints: Ints) -> Map:
+    """(N, C, H, W) as (N, H, W, C) in the edge's own type."""
+    return np.ascontiguousarray(np.moveaxis(codes, 1, 3), dtype=integer_type(ints.lo, ints.hi))
+
+
+def _chunks(network: Network, steps: Sequence[_Step], codes: NDArray[np.integer]) -> Iterator[tuple[int, Iterator[Map]]]:
+    """(first image, the input's map and every step's in turn) for chunk after chunk of images."""
     nodes = network.topology.nodes
-    check(nodes[0].out, codes)
-    widest = max(node.out.channels * node.out.pixels for node in nodes)
-    size = max(1, _CHUNK // widest)
-    steps = tuple(_step(node, params, [nodes[s].out for s in node.src], len(codes))
-                  for node, params in zip(nodes[1:], network.params[1:], strict=True))
+    size = max(1, _CHUNK // max(node.out.channels * node.out.pixels for node in nodes))
     for start in range(0, len(codes), size):
-        yield start, _maps(network, steps, codes[start:start + size])
+        yield start, _maps(steps, _inside(codes[start:start + size], nodes[0].out))
 
 
-def _maps(network: Network, steps: tuple[Step, ...], codes: NDArray[np.integer]) -> Iterator[Map]:
-    """Every node's map of one chunk in turn, kept no longer than a later node needs it."""
-    nodes = network.topology.nodes
-    last_use = {s: index for index, node in enumerate(nodes) for s in node.src}
-    first = np.ascontiguousarray(np.moveaxis(codes, 1, 3), dtype=integer_type(nodes[0].out.lo, nodes[0].out.hi))
-    yield first
+def _maps(steps: Sequence[_Step], first: Map) -> Iterator[Map]:
+    """The maps of one chunk, kept no longer than a later step needs them."""
+    last_use = {s: index for index, step in enumerate(steps) for s in step.src}
     alive = {0: first}
-    for index, (node, step) in enumerate(zip(nodes[1:], steps, strict=True), 1):
-        alive[index] = step([alive[s] for s in node.src])
-        yield alive[index]
-        for s in node.src:
-            if last_use[s] == index:
-                alive.pop(s, None)
+    yield first
+    for index, step in enumerate(steps):
+        result = step.function([alive[s] for s in step.src])
+        alive = {s: chunk for s, chunk in alive.items() if last_use[s] > index}
+        if step.node in last_use:
+            alive[step.node] = result
+        yield result
 
 
-def _step(node: Node, params: NodeParams, ints: list[Ints], images: int) -> Step:
+def _steps(network: Network, images: int) -> list[_Step]:
+    """A step per node behind the input."""
+    return [_step(network, index, images) for index in range(1, len(network.topology.nodes))]
+
+
+def _fused_steps(network: Network, images: int) -> list[_Step]:
+    """As `_steps`, but a conv and the 1-bit threshold that alone reads it are one."""
+    nodes, steps, index = network.topology.nodes, [], 1
+    while index < len(nodes):
+        node, behind = nodes[index], nodes[index + 1] if index + 1 < len(nodes) else None
+        params, threshold = network.params[index], network.params[index + 1] if behind else None
+        if (isinstance(node, Conv) and isinstance(params, ConvParams) and isinstance(behind, Threshold) and behind.out.hi == 1
+                and isinstance(threshold, ThresholdParams) and network.topology.consumers(index) == (index + 1,)):
+            layer = kernel(node, params, nodes[node.src[0]].out, images, threshold)
+            steps.append(_Step(index + 1, node.src, partial(_first, layer)))
+            index += 2
+        else:
+            steps.append(_step(network, index, images))
+            index += 1
+    return steps
+
+
+def _step(network: Network, index: int, images: int) -> _Step:
     """What turns the sources' maps into the node's."""
+    node, params = network.topology.nodes[index], network.params[index]
+    return _Step(index, node.src, _function(node, params, [network.topology.nodes[s].out for s in node.src], images))
+
+
+def _function(node: Node, params: NodeParams, ints: list[Ints], images: int) -> Callable[[list[Map]], Map]:
     match node, params:
         case Conv(), ConvParams():
-            layer = kernel(node, params, ints[0], images)
-            return lambda maps: layer(maps[0])
+            return partial(_first, kernel(node, params, ints[0], images))
         case Threshold(), ThresholdParams():
             return lambda maps: _threshold(node, params, maps[0])
         case Pool(), PoolParams():
             return lambda maps: _pool(node, params, maps[0], ints[0])
         case Scale(), ScaleParams():
-            return lambda maps: params.mult * maps[0].astype(np.int64) + params.offset
+            return lambda maps: np.asarray(params.mult * maps[0].astype(np.int64) + params.offset)
         case ArgMax(), None:
             return lambda maps: np.argmax(maps[0], axis=3, keepdims=True)
         case Add(), None:
             return lambda maps: _add(node, maps)
     raise TypeError(f"{type(node).__name__} doesn't go with {type(params).__name__}")
+
+
+def _first(layer: Callable[[Map], Map], maps: list[Map]) -> Map:
+    return layer(maps[0])
 
 
 def _add(node: Add, sources: list[Map]) -> Map:
@@ -141,13 +182,16 @@ def _threshold(node: Threshold, params: ThresholdParams, source: Map) -> Map:
 
 
 def _pool(node: Pool, params: PoolParams, source: Map, ints: Ints) -> Map:
+    """Over the rows of the window first, then over its columns: max and sum are both separable."""
     geometry = Geometry(ints.height, ints.width, node.kernel, node.stride, node.pads)
-    out_type = integer_type(node.out.lo, node.out.hi)
-    taps = (pixels for _, _, pixels in windows(source, geometry, ints.lo if node.kind == "max" else 0))
-    out = next(taps).astype(out_type)
-    for pixels in taps:
-        if node.kind == "max":
-            np.maximum(out, pixels, out=out)
-        else:
-            out += pixels
-    return np.where(params.flip, node.out.hi - out, out) if params.flip.any() else out
+    top, left, bottom, right = geometry.pads
+    if any(geometry.pads):
+        fill = ints.lo if node.kind == "max" else 0
+        source = np.pad(source, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
+    join = np.maximum if node.kind == "max" else np.add
+    maps = source.astype(integer_type(min(ints.lo, node.out.lo), max(ints.hi, node.out.hi)), copy=False)
+    for axis, size in ((1, geometry.out_height), (2, geometry.out_width)):
+        taps = [slice(tap, tap + geometry.stride[axis - 1] * (size - 1) + 1, geometry.stride[axis - 1])
+                for tap in range(geometry.kernel[axis - 1])]
+        maps = reduce(join, (maps[(slice(None),) * axis + (tap,)] for tap in taps))
+    return np.asarray(np.where(params.flip, node.out.hi - maps, maps) if params.flip.any() else maps)

@@ -1,57 +1,153 @@
 """Convolutions of the golden model: by table look-up for codes of few bits, else by BLAS in floats that are exact.
 
-Both compute z = m·ΣWa + κ, where ΣWa needs no care for padding (a padded tap reads as code 0) and κ = c·(sum of the weights of the
-valid taps) is a constant per output row and border class.
+Both sum ΣWa, where padding needs no care (a padded tap reads as code 0); z = m·ΣWa + κ, where κ = c·(sum of the weights of the
+valid taps) is a constant per output row and border class. A 1-bit threshold behind the layer can be compared with the sums as they are.
 
-Look-up: codes of neighbouring channels are joined into an index of up to `_MAX_INDEX` bits. For every index value a table holds
-all output channels' partial sums, raised by a constant so that they are bytes; per output pixel one table row per index is added, all
-channels at once. The adds are exact: bytes are emptied into wider integers before they can overflow.
+Look-up: the codes of neighbouring channels are joined into bytes. For every byte a table holds all output channels' partial sums,
+raised by a constant so that they are bytes too; per output pixel one table row per byte is added, all channels at once. The adds are
+exact: sums of bytes are emptied into wider integers before they can overflow.
 
 BLAS: sgemm where every partial sum is below 2^24, dgemm below 2^53, else NumPy's integers.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bwnhw.geometry import Geometry
-from bwnhw.network import Conv, ConvParams, Ints
+from bwnhw.network import Conv, ConvParams, Ints, ThresholdParams
 
-_MAX_INDEX = 12  # bits
-_TABLE_BYTES = 1 << 18  # of one table: it stays in a core's second-level cache
-_ALL_TABLES_BYTES = 1 << 26
-_BLOCK_BYTES = 1 << 19  # of one block of byte sums
+_BLOCK_BYTES = 1 << 19  # of sums that are worked on at once: they stay in a core's second-level cache
 _LEAST_ADDS = 4  # additions of bytes before they must be emptied
-_LEAST_CODES = 4  # of one index; below that BLAS is faster
-_ROWS_PER_ENTRY = 4  # output pixels per table entry, or making the tables isn't worth it
+_LEAST_CHANNELS = 4
+_LEAST_ROWS = 1 << 11  # output pixels, or making tables isn't worth it
 """All of these only choose the faster way."""
 
-Map = NDArray[np.integer]
+Map = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """From raw sums to z = factor·sum − correction; `correction` (OH·OW·out,) of the type of the result."""
+
+    factor: int
+    correction: Map
+
+    def __call__(self, sums: Map) -> Map:
+        """(N, OH·OW·out) sums to z."""
+        dtype = self.correction.dtype
+        if self.factor != 1:
+            sums = np.multiply(sums, self.factor, dtype=dtype, casting="unsafe")
+        result: Map = np.subtract(sums, self.correction, dtype=dtype, casting="unsafe")
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Compare:
+    """From raw sums to bits (sum ≥ level) ≠ flip; `level` int64, `flip` bool, both (OH·OW·out,)."""
+
+    level: NDArray[np.int64]
+    flip: NDArray[np.bool_]
+
+    def __call__(self, sums: Map) -> Map:
+        """(N, OH·OW·out) sums to uint8."""
+        bits: NDArray[np.bool_] = sums >= self.level.astype(sums.dtype)
+        if self.flip.any():
+            np.not_equal(bits, self.flip, out=bits)
+        return bits.view(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """ΣWa as one matrix product; `weights` is (kh·kw·in, out) in the type that is exact."""
+
+    weights: NDArray[Any]
+
+    @classmethod
+    def of(cls, weights: NDArray[np.int8], reach: int) -> "Matrix":
+        """`reach` bounds every partial sum's magnitude."""
+        dtype = np.float32 if reach < 1 << 24 else np.float64 if reach < 1 << 53 else np.int64
+        return cls(np.ascontiguousarray(weights.transpose(2, 3, 1, 0).reshape(-1, len(weights)), dtype=dtype))
+
+    def __call__(self, source: Map, geometry: Geometry) -> Map:
+        """(N·OH·OW, out) sums."""
+        if source.shape[1:3] == geometry.kernel and not any(geometry.pads):
+            return np.asarray(source.reshape(-1, len(self.weights)).astype(self.weights.dtype) @ self.weights)
+        planes = np.ascontiguousarray(np.moveaxis(source, 3, 0))
+        taps = geometry.kernel[0] * geometry.kernel[1]
+        columns = np.empty((taps, len(planes), len(source), geometry.out_height, geometry.out_width), self.weights.dtype)
+        for column, pixels in zip(columns, windows(planes, geometry), strict=True):
+            column[:] = pixels
+        return np.asarray(columns.reshape(len(self.weights), -1).T @ self.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """ΣWa + `raised` as sums of table rows; `tables` is uint8 (kh·kw·bytes, 256, out), a byte holds 8 // width codes."""
+
+    width: int
+    tables: NDArray[np.uint8]
+    adds: int  # table rows that can be added before a byte overflows
+    raised: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, weights: NDArray[np.int8], bits: int) -> "Tables":
+        """Tables by doubling: one more bit of the byte adds its weight to all rows so far."""
+        out, channels = weights.shape[:2]
+        width = _width(bits)
+        size = 8 // width
+        full = np.zeros((weights.shape[2] * weights.shape[3], -(-channels // size) * size, out), np.int64)
+        full[:, :channels] = weights.transpose(2, 3, 1, 0).reshape(-1, channels, out)
+        full = full.reshape(-1, size, out)
+        tables = np.empty((len(full), 256, out), np.uint8)
+        tables[:, 0] = -np.minimum(full, 0).sum(axis=1) * ((1 << bits) - 1)
+        for k in range(8):
+            # modulo 256: a negative step brings the byte down; codes have `bits` bits, bits above them are never set
+            step = (full[:, k // width] << k % width if k % width < bits else full[:, 0] * 0).astype(np.uint8)
+            np.add(tables[:, :1 << k], step[:, None], out=tables[:, 1 << k:2 << k])
+        return cls(width, tables, 255 // max(1, int(tables.max(initial=0))), tables[:, 0].astype(np.int64).sum(axis=0))
+
+    def __call__(self, source: Map, geometry: Geometry) -> Map:
+        """(N·OH·OW, out) raised sums."""
+        planes = np.ascontiguousarray(np.moveaxis(_bytes(source, self.width), 3, 0))
+        columns = [column for pixels in windows(planes, geometry) for column in pixels.reshape(len(planes), -1)]
+        shape = len(columns[0]), self.tables.shape[2]
+        total = np.zeros(shape, np.int32 if len(self.tables) * 255 >= 1 << 15 else np.int16)
+        sums, row = np.empty((2, *shape), np.uint8)
+        table = np.empty(self.tables.shape[1:], np.uint8)
+        for index, column in enumerate(columns):
+            np.copyto(table, self.tables[index])  # in sequence, so that the look-ups find it in the cache
+            target = row if index % self.adds else sums
+            table.take(column, axis=0, out=target, mode="clip")  # nothing is clipped: the mode spares NumPy a copy
+            if index % self.adds:
+                np.add(sums, row, out=sums)
+            if index % self.adds == self.adds - 1 or index == len(columns) - 1:
+                np.add(total, sums, out=total)
+        return total
 
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """A conv layer made ready: `shift` is m times what the sums are too high, less κ; int64 (out_height, out_width, out), or (out,)."""
+    """A conv layer made ready: `sums` gives the raw sums, `finish` what is wanted of them."""
 
     geometry: Geometry
-    factor: int
-    correction: NDArray[np.int64]
-    dtype: np.dtype[np.integer]
-    sums: "Tables | Matrix"
+    sums: Tables | Matrix
+    finish: Affine | Compare
+    size: int  # OH·OW·out
 
     def __call__(self, source: Map) -> Map:
-        """(N, H, W, C) codes to (N, OH, OW, out) integers of `dtype`."""
-        total = self.sums(source, self.geometry)
-        shaped = total.reshape(len(source), self.geometry.out_height, self.geometry.out_width, -1)
-        if self.factor != 1:
-            shaped = np.multiply(shaped, self.factor, dtype=self.dtype, casting="unsafe")
-        result: Map = np.subtract(shaped, self.correction.astype(self.dtype), dtype=self.dtype, casting="unsafe")
-        return result
+        """(N, H, W, C) codes to (N, OH, OW, out), some images at a time."""
+        block = max(1, _BLOCK_BYTES // self.size)
+        parts = [self.finish(self.sums(source[start:start + block], self.geometry).reshape(-1, self.size))
+                 for start in range(0, len(source), block)]
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return whole.reshape(len(source), self.geometry.out_height, self.geometry.out_width, -1)
 
 
-def integer_type(lo: int, hi: int) -> np.dtype[np.integer]:
+def integer_type(lo: int, hi: int) -> np.dtype[Any]:
     """The smallest NumPy integer that holds lo..hi."""
     for name in ("uint8", "int16", "int32", "int64"):
         info = np.iinfo(name)
@@ -60,151 +156,66 @@ def integer_type(lo: int, hi: int) -> np.dtype[np.integer]:
     raise OverflowError(f"{lo}..{hi} is beyond 64 bits")
 
 
-def kernel(node: Conv, params: ConvParams, source: Ints, images: int) -> Kernel:
-    """The layer made ready for `images` images (their number only chooses the faster way)."""
+def kernel(node: Conv, params: ConvParams, source: Ints, images: int, threshold: ThresholdParams | None = None) -> Kernel:
+    """The layer made ready for `images` images (their number only chooses the faster way), with the 1-bit `threshold` behind it."""
     geometry = Geometry(source.height, source.width, node.kernel, node.stride, node.pads)
     m, c = node.value
-    correction = np.zeros(node.out.channels, np.int64)
+    shape = geometry.out_height, geometry.out_width, node.out.channels
+    kappa = np.zeros(shape, np.int64)
     if c:
         taps = params.weights.astype(np.int64).sum(axis=1)
-        kappa = c * np.einsum("oyx,kyx->ko", taps, geometry.class_masks.astype(np.int64))
-        correction = -kappa[geometry.class_of].reshape(geometry.out_height, geometry.out_width, -1)
-    rows = images * geometry.out_height * geometry.out_width
-    split = _split(params, source, rows)
-    reach = 2 * source.hi * int(np.abs(params.weights.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0))
-    bound = m * (reach + 1) + int(np.abs(correction).max(initial=0))
-    dtype = integer_type(-bound, bound)
-    if split is None:
-        return Kernel(geometry, m, correction, dtype, Matrix.of(params.weights, reach))
-    negative = np.minimum(params.weights, 0).astype(np.int64).sum(axis=(1, 2, 3))
-    raised = -negative * ((1 << source.bits) - 1)
-    return Kernel(geometry, m, correction + m * raised, dtype, Tables.of(params.weights, split, source.bits))
+        classes = c * np.einsum("oyx,kyx->ko", taps, geometry.class_masks.astype(np.int64))
+        kappa = classes[geometry.class_of].reshape(shape)
+    reach = source.hi * int(np.abs(params.weights.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0))
+    sums: Tables | Matrix = (Tables.of(params.weights, source.bits) if _by_table(params, source, images * node.out.pixels)
+                             else Matrix.of(params.weights, reach))
+    raised = sums.raised if isinstance(sums, Tables) else np.zeros(node.out.channels, np.int64)
+    if threshold is not None:
+        # m·s + κ ≥ t where s ≥ ceil((t − κ)/m); beyond ±reach every such level is never or always met
+        level = np.clip(-((kappa - threshold.thresholds[:, 0]) // m), -reach, reach + 1) + raised
+        return Kernel(geometry, sums, Compare(level.reshape(-1), np.broadcast_to(threshold.flip, shape).reshape(-1)), kappa.size)
+    bound = m * (2 * reach + int(raised.max(initial=0)) + 1) + int(np.abs(kappa).max(initial=0))
+    correction = (m * raised - kappa).reshape(-1).astype(integer_type(-bound, bound))
+    return Kernel(geometry, sums, Affine(m, correction), kappa.size)
 
 
-@dataclass(frozen=True, eq=False)
-class Matrix:
-    """ΣWa as one matrix product; `weights` is (kh·kw·in, out) in the type that is exact."""
-
-    weights: NDArray[np.generic]
-
-    @classmethod
-    def of(cls, weights: NDArray[np.int8], reach: int) -> "Matrix":
-        """`reach` bounds every partial sum's magnitude."""
-        dtype = np.float32 if reach < 1 << 24 else np.float64 if reach < 1 << 53 else np.int64
-        return cls(np.ascontiguousarray(weights.transpose(2, 3, 1, 0).reshape(-1, len(weights)), dtype=dtype))
-
-    def __call__(self, source: Map, geometry: Geometry) -> NDArray[np.generic]:
-        """(N·OH·OW, out) sums."""
-        columns = np.empty((len(source), geometry.out_height, geometry.out_width, *geometry.kernel, source.shape[3]), self.weights.dtype)
-        for ky, kx, pixels in windows(source, geometry):
-            columns[:, :, :, ky, kx] = pixels
-        sums: NDArray[np.generic] = columns.reshape(-1, len(self.weights)) @ self.weights
-        return sums
-
-
-@dataclass(frozen=True)
-class _Split:
-    """The `channels` of a pixel as `groups` of `size` codes of `bits` bits (the last filled with zeros)."""
-
-    groups: int
-    size: int
-    bits: int
-
-
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """ΣWa + a constant as sums of table rows; `tables` is uint8 (kh·kw·groups, 2**index bits, out)."""
-
-    split: _Split
-    tables: NDArray[np.uint8]
-    adds: int  # table rows that can be added before a byte overflows
-
-    @classmethod
-    def of(cls, weights: NDArray[np.int8], split: _Split, bits: int) -> "Tables":
-        """Tables by doubling: one more bit of the index adds its weight to all rows so far."""
-        out, channels = weights.shape[:2]
-        full = np.zeros((weights.shape[2] * weights.shape[3], split.groups * split.size, out), np.int64)
-        full[:, :channels] = weights.transpose(2, 3, 1, 0).reshape(-1, channels, out)
-        full = full.reshape(-1, split.size, out)
-        tables = np.empty((len(full), 1 << split.size * bits, out), np.uint8)
-        tables[:, 0] = -np.minimum(full, 0).sum(axis=1) * ((1 << bits) - 1)
-        for k in range(split.size * bits):
-            step = (full[:, k // bits] << k % bits).astype(np.uint8)  # modulo 256: a negative step brings the byte down
-            np.add(tables[:, :1 << k], step[:, None], out=tables[:, 1 << k:2 << k])
-        return cls(split, tables, 255 // max(1, int(tables.max(initial=0))))
-
-    def __call__(self, source: Map, geometry: Geometry) -> NDArray[np.generic]:
-        """(N·OH·OW, out) raised sums."""
-        index = self._index(source)
-        columns = [column for _, _, pixels in windows(index, geometry)
-                   for column in np.moveaxis(pixels, 3, 0).reshape(self.split.groups, -1)]
-        rows, out = len(columns[0]), self.tables.shape[2]
-        total = np.empty((rows, out), np.int32 if len(self.tables) * 255 >= 1 << 15 else np.int16)
-        block = max(256, _BLOCK_BYTES // out)
-        for start in range(0, rows, block):
-            self._block([column[start:start + block] for column in columns], total[start:start + block])
-        return total
-
-    def _block(self, columns: list[NDArray[np.generic]], total: NDArray[np.generic]) -> None:
-        """Fill `total`, the rows of one block, from their indices."""
-        sums, row = np.empty((2, *total.shape), np.uint8)
-        total[:] = 0
-        for first in range(0, len(self.tables), self.adds):
-            batch = list(zip(self.tables, columns, strict=True))[first:first + self.adds]
-            batch[0][0].take(batch[0][1], axis=0, out=sums, mode="clip")  # nothing is clipped: the mode spares NumPy a copy
-            for table, column in batch[1:]:
-                table.take(column, axis=0, out=row, mode="clip")
-                np.add(sums, row, out=sums)
-            np.add(total, sums, out=total)
-
-    def _index(self, source: Map) -> NDArray[np.generic]:
-        """(N, H, W, C) codes to (N, H, W, groups) indices, uint8 or uint16: code j of a group at bits j·bits and up."""
-        split = self.split
-        padded = _channels(source.astype(np.uint8, copy=False), split.groups * split.size)
-        codes = padded.reshape(*source.shape[:3], split.groups, split.size)
-        width = 8 if split.size * split.bits <= 8 else 16
-        if (split.size, split.bits) == (width, 1):
-            bits = codes
-        else:
-            bits = np.zeros((*codes.shape[:4], width), np.uint8)
-            for b in range(split.bits):
-                bits[..., b:split.size * split.bits:split.bits] = (codes >> b) & 1 if split.bits > 1 else codes
-        packed = np.packbits(bits, axis=None, bitorder="little")
-        return packed.view("<u1" if width == 8 else "<u2").reshape(codes.shape[:4])
-
-
-def _channels(source: Map, channels: int) -> Map:
-    """The map with zero channels added up to `channels`."""
-    if source.shape[3] == channels:
-        return source
-    full = np.zeros((*source.shape[:3], channels), source.dtype)
-    full[..., :source.shape[3]] = source
-    return full
-
-
-def windows(source: NDArray[np.generic], geometry: Geometry, fill: int = 0) -> Iterator[tuple[int, int, NDArray[np.generic]]]:
-    """For every tap of the kernel, row-major: its row, column, and the (N, OH, OW, C) elements it reads, `fill` in the padding."""
+def windows(planes: Map, geometry: Geometry, fill: int = 0) -> Iterator[Map]:
+    """For every tap of the kernel, row-major, the (..., OH, OW) elements of (..., H, W) that it reads, `fill` in the padding."""
     top, left, bottom, right = geometry.pads
     if any(geometry.pads):
-        source = np.pad(source, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
+        padded = np.full((*planes.shape[:-2], geometry.height + top + bottom, geometry.width + left + right), fill, planes.dtype)
+        padded[..., top:top + geometry.height, left:left + geometry.width] = planes
+        planes = padded
     sy, sx = geometry.stride
     for ky in range(geometry.kernel[0]):
         for kx in range(geometry.kernel[1]):
-            yield ky, kx, source[:, ky:ky + sy * (geometry.out_height - 1) + 1:sy, kx:kx + sx * (geometry.out_width - 1) + 1:sx]
+            yield planes[..., ky:ky + sy * (geometry.out_height - 1) + 1:sy, kx:kx + sx * (geometry.out_width - 1) + 1:sx]
 
 
-def _split(params: ConvParams, source: Ints, rows: int) -> _Split | None:
-    """How to look up a layer with `rows` output pixels in all, or None where BLAS is the better way."""
-    out, channels, kh, kw = params.weights.shape
-    bits = source.bits
+def _width(bits: int) -> int:
+    """Bits that a code takes in a byte: 1, 2, 4 or 8."""
+    return 1 << (bits - 1).bit_length()
+
+
+def _bytes(source: Map, width: int) -> Map:
+    """(N, H, W, C) codes joined to (N, H, W, bytes): code j of a byte at bits j·width and up, the last byte filled with zeros."""
+    size = 8 // width
+    short = -source.shape[3] % size
+    if short:
+        source = np.concatenate([source, np.zeros((*source.shape[:3], short), source.dtype)], axis=3)
+    source = np.ascontiguousarray(source, np.uint8)
+    if width == 1:
+        return np.packbits(source, bitorder="little").reshape(*source.shape[:3], -1)
+    joined = source[..., ::size].copy()
+    for j in range(1, size):
+        joined |= source[..., j::size] << (j * width)
+    return joined
+
+
+def _by_table(params: ConvParams, source: Ints, rows: int) -> bool:
+    """True where look-up is the faster way for `rows` output pixels."""
+    width = _width(source.bits)
+    if width > 4 or source.channels < _LEAST_CHANNELS or rows < _LEAST_ROWS:
+        return False
     greatest = int(np.abs(params.weights.astype(np.int64)).max(initial=1))
-    for index_bits in range(_MAX_INDEX, 0, -1):
-        size = min(index_bits // bits, channels)
-        groups = -(-channels // max(1, size))
-        size = -(-channels // groups)  # as even as can be
-        table = out << size * bits
-        fits = table <= _TABLE_BYTES and (kh * kw * groups * table <= _ALL_TABLES_BYTES or index_bits <= 8)
-        worth_it = size >= _LEAST_CODES and _ROWS_PER_ENTRY << size * bits <= rows
-        if fits and worth_it and size * ((1 << bits) - 1) * greatest * _LEAST_ADDS <= 255:
-            return _Split(groups, size, bits)
-    return None
+    return 8 // width * ((1 << source.bits) - 1) * greatest * _LEAST_ADDS <= 255

@@ -85,9 +85,9 @@ def random_conv(rng, src, ints, out_channels):
             ConvParams(weights.astype(np.int8)))
 
 
-def random_threshold(rng, src, ints):
+def random_threshold(rng, src, ints, levels=None):
     """One to fifteen levels, unsorted ranges clipped to what the source can reach, some channels flipped."""
-    levels = int(rng.choice([1, 1, 2, 3, 15, 20]))
+    levels = levels or int(rng.choice([1, 1, 2, 3, 15, 20]))
     thresholds = np.sort(rng.integers(ints.lo, ints.hi + 2, (ints.channels, levels)), axis=1)
     flip = rng.random(ints.channels) < 0.4
     out = Ints(ints.channels, ints.height, ints.width, 0, levels)
