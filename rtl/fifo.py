@@ -64,13 +64,9 @@ class Credits(wiring.Component):
     there; a function of registers only).
     """
 
-    take: In(1)
-    give: In(1)
-    some: Out(1)
-
     def __init__(self, depth: int) -> None:
         self._depth = depth
-        super().__init__()
+        super().__init__({"take": In(1), "give": In(1), "some": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -124,7 +124,8 @@ def _template(top: Top, prefix: str) -> str:
     ports = [(name, member.flow.name, member.shape) for name, member in top.signature.members.items()]
     lines = [f"  .{name}({name}){',' if number < len(ports) else ' '}  // {flow.lower()}put, {shape} bit{'s' if shape > 1 else ''}"
              for number, (name, flow, shape) in enumerate(ports, 1)]
-    return "\n".join([f"// Copy this into your design; {prefix}.json says how the data are packed.", f"{prefix} {prefix}_i (", *lines, ");", ""])
+    head = [f"// Copy this into your design; {prefix}.json says how the data are packed.", f"{prefix} {prefix}_i ("]
+    return "\n".join([*head, *lines, ");", ""])
 
 
 def _lint(prefix: str) -> str:

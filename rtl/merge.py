@@ -60,7 +60,8 @@ def merge(rtlil: str, top: str) -> str:
 def _split(rtlil: str) -> list[_Module]:
     """The modules of the text; attributes in front of them are dropped."""
     modules: list[_Module] = []
-    name, lines = "", []
+    name = ""
+    lines: list[str] = []
     for line in rtlil.splitlines():
         if line.startswith("module "):
             name, lines = line.split()[1][1:], []

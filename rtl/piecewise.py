@@ -1,11 +1,14 @@
 """Constants that depend on a counter, as logic: compare-and-choose where values come in long runs, a table where they don't."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 from amaranth import Array, Const, Mux, Shape, Value, ValueCastable
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 def shape_of(values: Sequence[int]) -> Shape:
@@ -29,7 +32,7 @@ def by_index(values: Sequence[int], index: Value) -> Value | ValueCastable:
     return Array(Const(value, shape) for value in values)[index]
 
 
-def _by_run(items: Sequence, index: Value, make) -> Value:  # type: ignore[no-untyped-def,type-arg]  # items are rows or numbers
+def _by_run(items: Sequence[T], index: Value, make: Callable[[T], Value]) -> Value:
     """make(items[index]) by one comparison with the start of every run of equal items but the first."""
     starts = [next(run)[0] for _, run in groupby(enumerate(items), key=lambda pair: pair[1])]
     chosen = make(items[0])

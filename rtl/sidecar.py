@@ -132,6 +132,5 @@ def _texts(values: tuple[Fraction, ...]) -> tuple[str, ...]:
 
 def _stage(topology: Topology, stage: Stage) -> StageSide:
     out, fifo = topology.nodes[stage.nodes[-1]].out, stage.fifo
-    signals = (f"{stage.name}_{part}" for part in ("valid", "ready", "payload"))
-    return StageSide(stage.name, stage.nodes, *signals, fifo.lanes, fifo.bits, out.signed, -(-out.channels // fifo.lanes), out.pixels,
-                     out.channels)
+    return StageSide(stage.name, stage.nodes, f"{stage.name}_valid", f"{stage.name}_ready", f"{stage.name}_payload", fifo.lanes,
+                     fifo.bits, out.signed, -(-out.channels // fifo.lanes), out.pixels, out.channels)

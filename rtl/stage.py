@@ -6,11 +6,11 @@ Cycle rules: docstring of `bwnhw.blocks.Stage`.
 from collections.abc import Sequence
 
 from amaranth import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bwnhw.blocks import Stage, Upsize
-from bwnhw.network import Network
+from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Stage, Thresholds, Upsize, Window
+from bwnhw.network import Conv, ConvParams, Network, PoolParams, ScaleParams, ThresholdParams
 from bwnhw.rtl.core import Tables, build_core
 from bwnhw.rtl.fifo import CreditFifo, Credits
 from bwnhw.rtl.resize import Downsizer, Upsizer
@@ -22,25 +22,31 @@ from bwnhw.tables import array_tables, reduce_flips, scale_tables, threshold_tab
 
 def stage_tables(network: Network, stage: Stage) -> tuple[Tables, ...]:
     """What every core of a stage stores, in the order of `stage.cores`."""
-    nodes, params = network.topology.nodes, network.params
     remaining = iter(stage.nodes)
-    tables: list[Tables] = []
+    tables = []
     for core in stage.cores:
         index = next(remaining)
-        match type(core).__name__:
-            case "Array":
-                threshold = params[next(remaining)] if core.mode == "bits" else None
-                source = nodes[nodes[index].src[0]].out
-                tables.append(array_tables(nodes[index], params[index], threshold, source, stage.window, core))
-            case "Reduce":
-                tables.append(reduce_flips(params[index], core))
-            case "Thresholds":
-                tables.append(threshold_tables(params[index], core))
-            case "Scaler":
-                tables.append(scale_tables(params[index], core))
-            case _:
-                tables.append(None)
+        fused = next(remaining) if isinstance(core, Array) and core.mode == "bits" else None
+        tables.append(_core_tables(network, core, index, fused, stage.window))
     return tuple(tables)
+
+
+def _core_tables(network: Network, core: Core, index: int, fused: int | None, window: Window | None) -> Tables:
+    """The tables of the core that computes node `index`, and the threshold `fused` into it."""
+    nodes, params = network.topology.nodes, network.params
+    threshold = None if fused is None else params[fused]
+    match core, nodes[index], params[index], threshold:
+        case Array() as array, Conv() as conv, ConvParams() as values, ThresholdParams() | None as levels if window:
+            return array_tables(conv, values, levels, nodes[conv.src[0]].out, window, array)
+        case Reduce() as reduce, _, PoolParams() as values, None:
+            return reduce_flips(values, reduce)
+        case Thresholds() as thresholds, _, ThresholdParams() as values, None:
+            return threshold_tables(values, thresholds)
+        case Scaler() as scaler, _, ScaleParams() as values, None:
+            return scale_tables(values, scaler)
+        case Best(), _, None, None:
+            return None
+    raise TypeError(f"node {index}: expected the parameters of a {type(core).__name__}, found {type(params[index]).__name__}")
 
 
 class StageUnit(wiring.Component):
@@ -48,10 +54,8 @@ class StageUnit(wiring.Component):
 
     def __init__(self, stage: Stage, tables: Sequence[Tables]) -> None:
         self._stage, self._tables = stage, tables
-        entry = (*stage.resizers, *([stage.window] if stage.window else []), *stage.cores)[0]
-        lanes = entry.lanes_in if entry in stage.resizers else entry.lanes
         super().__init__({
-            "i": In(StreamSignature(lanes, entry.bits)),
+            "i": In(_input_signature(stage)),
             "o": Out(StreamSignature(stage.fifo.lanes, stage.fifo.bits)),
         })
 
@@ -63,14 +67,14 @@ class StageUnit(wiring.Component):
         cores = [build_core(core, tables, stage.window) for core, tables in zip(stage.cores, self._tables, strict=True)]
         for number, (core, unit) in enumerate(zip(stage.cores, cores, strict=True)):
             m.submodules[f"{type(core).__name__.lower()}_{number}"] = unit
-        stream = self._resized(m)
+        source = self._resized(m)
         if stage.window:
             m.submodules.window = window = SlidingWindow(stage.window)
-            wiring.connect(m, stream, window.i)
+            wiring.connect(m, source, window.i)
             wiring.connect(m, window.o, cores[0].i)
             m.d.comb += [window.credit.eq(credits.some), credits.take.eq(window.start)]
         else:
-            self._paced(m, stream, cores[0], credits)
+            self._paced(m, source, cores[0], credits)
         for before, after in zip(cores, [*cores[1:], fifo], strict=True):
             wiring.connect(m, before.o, after.i)
         wiring.connect(m, fifo.o, wiring.flipped(self.o))
@@ -79,23 +83,33 @@ class StageUnit(wiring.Component):
 
     def _resized(self, m: Module) -> wiring.PureInterface:
         """The input stream behind the resizers."""
-        stream = wiring.flipped(self.i)
+        source = wiring.flipped(self.i)
         for number, block in enumerate(self._stage.resizers):
             m.submodules[f"resize_{number}"] = unit = Upsizer(block) if isinstance(block, Upsize) else Downsizer(block)
-            wiring.connect(m, stream, unit.i)
-            stream = unit.o
-        return stream
+            wiring.connect(m, source, unit.i)
+            source = unit.o
+        return source
 
-    def _paced(self, m: Module, stream: wiring.PureInterface, core: wiring.Component, credits: Credits) -> None:
+    def _paced(self, m: Module, source: wiring.PureInterface, core: wiring.Component, credits: Credits) -> None:
         """Hand beats to the first core, those that begin a group only with a credit."""
         taken, begins = Signal(), Signal(init=1)
         _, last = loop(m, "member", self._stage.group, taken)
         with m.If(taken):
             m.d.sync += begins.eq(last)
         m.d.comb += [
-            stream.ready.eq(~begins | credits.some),
-            taken.eq(stream.valid & stream.ready),
+            source.ready.eq(~begins | credits.some),
+            taken.eq(source.valid & source.ready),
             credits.take.eq(taken & begins),
             core.i.valid.eq(taken),
-            core.i.payload.eq(stream.payload),
+            core.i.payload.eq(source.payload),
         ]
+
+
+def _input_signature(stage: Stage) -> stream.Signature:
+    """The stream that the stage's first block takes."""
+    if stage.resizers:
+        return StreamSignature(stage.resizers[0].lanes_in, stage.resizers[0].bits)
+    entry = stage.window or stage.cores[0]
+    if isinstance(entry, Array):
+        raise TypeError(f"{stage.name}: an array takes the beats of a window, and the stage has none")
+    return StreamSignature(entry.lanes, entry.bits)

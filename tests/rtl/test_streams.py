@@ -101,7 +101,7 @@ def test_downsizer(seed: int) -> None:
     valids, readies = rng.random(300) < p_valid, rng.random(300) < p_ready
     ins: Words = []
     outs: Words = []
-    for n in range(len(words)):
+    for _ in words:
         ins.append(earliest([ins[-1] + 1 if ins else 0, outs[-1] if outs else 0], valids))
         for part in range(ratio):
             outs.append(earliest([ins[-1] + 1, outs[-1] + 1 if part else 0], readies))
