@@ -1,0 +1,79 @@
+"""Options that several commands share, and how they are read."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FAMILIES = ("xc7", "ecp5")
+
+
+def add_command(commands: Any, name: str, function: Callable[[argparse.Namespace], int | None], summary: str, example: str
+                ) -> argparse.ArgumentParser:
+    """A command with its `--json FILE` and an example under its help."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + ".", epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(command=function)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the result as JSON")
+    return parser
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """MODEL."""
+    parser.add_argument("model", metavar="MODEL", help="an ONNX file with QONNX's quantisers, or a network that ships (`digits-conv`)")
+
+
+def add_folding(parser: argparse.ArgumentParser) -> None:
+    """How much hardware the network gets."""
+    parser.add_argument("--plan", metavar="FILE", type=Path, help="folding plan (JSON, as `generate` writes it) instead of our planner's")
+    parser.add_argument("--interval", metavar="N", type=positive, help="at most N cycles from image to image (default: the planner's)")
+    parser.add_argument("--clock", metavar="MHZ", type=clock, help="clock in MHz, which turns cycles into images/s (default: the plan's)")
+
+
+def add_family(parser: argparse.ArgumentParser) -> None:
+    """The FPGA family whose LUTs are counted."""
+    parser.add_argument("--family", choices=FAMILIES, default="xc7", help="FPGA family: xc7 has LUT6, ecp5 LUT4 (default: %(default)s)")
+
+
+def add_images(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """A file of images."""
+    parser.add_argument("--images", metavar="FILE", type=Path,
+                        help=f".npy, or .npz with x and optional labels y; raw uint8 or the graph's float32 (default: {otherwise})")
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Parallel work."""
+    parser.add_argument("--jobs", metavar="N", type=positive, default=2, help="processes or threads at a time (default: %(default)s)")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """The seed of everything random."""
+    parser.add_argument("--seed", metavar="N", type=natural, default=1, help="seed of pauses, resets and random codes (default: %(default)s)")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    return _whole(text, 1)
+
+
+def natural(text: str) -> int:
+    """A whole number of at least 0."""
+    return _whole(text, 0)
+
+
+def clock(text: str) -> float:
+    """A frequency in MHz."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 10_000:
+        raise argparse.ArgumentTypeError(f"expected MHz in 0..10000, found {text!r}")
+    return value
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, found {text!r}")
+    return int(text)

@@ -1,0 +1,76 @@
+"""Results as the tables and the JSON of the commands: estimated, measured and synthesised numbers under the same names."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bwnhw import Estimate
+from bwnhw.cli import console
+from bwnhw.errors import MismatchError
+
+if TYPE_CHECKING:
+    from bwnhw.rtl.synth import Synthesised
+    from bwnhw.sim.verify import SimResult
+
+
+def estimated(estimate: Estimate) -> None:
+    """One row per layer and one for the whole."""
+    rows = [(layer.name, layer.pe, layer.simd, layer.fold or None, layer.latency, layer.interval, layer.luts, layer.ffs, layer.brams,
+             layer.weight_bits) for layer in estimate.layers]
+    whole = ("whole", None, None, None, estimate.latency, estimate.interval, estimate.luts, estimate.ffs, estimate.brams, estimate.weight_bits)
+    console.table(f"Estimated for {estimate.family} (cycles are exact; LUT, FF and 18-kbit block RAM are estimates)",
+                  ("layer", "PE", "SIMD", "fold", "latency", "interval", "LUT", "FF", "BRAM", "weight bits"), [*rows, whole])
+    console.line(f"{estimate.images_per_second:,.0f} images/s at {estimate.clock_mhz:g} MHz")
+
+
+def cycles(estimate: Estimate, found: "SimResult") -> None:
+    """Cycles of every layer that was looked at and of the whole, estimated and measured."""
+    stages = {stage.name: stage for stage in found.stages}
+    rows = [(layer.name, layer.latency, stages[layer.name].latency, layer.interval, stages[layer.name].interval)
+            for layer in estimate.layers if layer.name in stages]
+    console.table("Cycles, estimated and simulated", ("layer", "latency", "simulated", "interval", "simulated"),
+                  [*rows, ("whole", estimate.latency, found.latency, estimate.interval, found.interval)])
+
+
+def synthesised(estimate: Estimate, found: "Synthesised") -> None:
+    """What synthesis counted beside the estimate."""
+    pairs = (("LUT", estimate.luts, found.luts), ("FF", estimate.ffs, found.ffs), ("BRAM (18 kbit)", estimate.brams, found.brams))
+    console.table(f"Resources on {found.family} ({found.tool})", ("", "estimated", "synthesised", "estimate / synthesised"),
+                  [(name, guess, count, guess / count if count else None) for name, guess, count in pairs])
+
+
+def with_simulation(result: Mapping[str, Any], found: "SimResult", accuracy: float | None) -> dict[str, Any]:
+    """A result with the images that were simulated and the cycles measured, per layer where the layers were looked at."""
+    stages = {stage.name: stage for stage in found.stages}
+    return {**_measured(result, found), "layers": [_measured(layer, stages.get(layer["name"])) for layer in result["layers"]],
+            "accuracy": accuracy, "images": found.images, "images_cocotb": found.bench_images, "mismatches": found.mismatches,
+            "failure": found.failure, "tests": list(found.tests)}
+
+
+def with_synthesis(result: Mapping[str, Any], found: "Synthesised") -> dict[str, Any]:
+    """A result with what synthesis counted; it flattens the design, so there is nothing per layer."""
+    counts = {"luts": found.luts, "ffs": found.ffs, "brams": found.brams}
+    return {**result, **{name: {**result[name], "synthesised": count} for name, count in counts.items()}}
+
+
+def judge(found: "SimResult", expected: tuple[int, int | None]) -> None:
+    """Raise MismatchError where the simulation failed, or its latency and interval aren't the `expected` ones."""
+    if not found.passed:
+        raise MismatchError(found.failure or f"{found.mismatches} of {found.images} images differ from the golden model")
+    for what, wanted, measured in zip(("latency", "interval"), expected, (found.latency, found.interval), strict=True):
+        if wanted is not None and wanted != measured:
+            raise MismatchError(f"{what}: expected {wanted} cycles, simulation took {measured}")
+
+
+def images(found: "SimResult", accuracy: float | None, labels: Sequence[int] | None) -> None:
+    """What was compared and came out, in a line."""
+    share = "" if accuracy is None or labels is None else f", {round(accuracy * len(labels))} of {len(labels)} right ({accuracy:.2%})"
+    console.line(f"{found.images} images through the batch runner and {found.bench_images} through cocotb ({', '.join(found.tests)}): "
+                 f"{found.mismatches} mismatches{share}")
+
+
+def _measured(result: Mapping[str, Any], found: Any) -> dict[str, Any]:
+    """`result` with latency and interval of `found`, where there is something."""
+    if found is None:
+        return dict(result)
+    return {**result, "latency_cycles": {**result["latency_cycles"], "measured": found.latency},
+            "interval_cycles": {**result["interval_cycles"], "measured": found.interval}}
