@@ -197,7 +197,8 @@ def test_a_missing_package_is_one_sentence(capsys: pytest.CaptureFixture[str], t
 def test_a_fault_of_ours_is_no_missing_package() -> None:
     with pytest.raises(ModuleNotFoundError), needs("generate"):
         import bwnhw.no_such_module  # noqa: F401  # the point is that it isn't there
-    with pytest.raises(MissingError, match=r"^no_such_package is not installed, get it with: pip install 'bwnhw\[synth\]'$"), needs("synth"):
+    wanted = r"^no_such_package is not installed, get it with: pip install 'bwnhw\[synth\]'$"
+    with pytest.raises(MissingError, match=wanted), needs("synth"):
         import no_such_package  # noqa: F401  # likewise
 
 

@@ -52,8 +52,9 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 def test_wheel_holds_every_tracked_file_of_the_rooms(wheel: Path) -> None:
-    listed = subprocess.run(["git", "ls-files", "-z", "bwnhw", "rtl", "sim", "models"], cwd=ROOT, capture_output=True, text=True, check=True)
-    tracked = {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file() and not (ROOT / name).is_symlink()}
+    command = ["git", "ls-files", "-z", "bwnhw", "rtl", "sim", "models"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    tracked = {name for name in listed.split("\0") if name and (ROOT / name).is_file() and not (ROOT / name).is_symlink()}
     wanted = {name if name.startswith("bwnhw/") else f"bwnhw/{name}" for name in tracked}
     with zipfile.ZipFile(wheel) as file:
         assert wanted <= set(file.namelist())

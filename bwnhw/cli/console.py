@@ -18,7 +18,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     from rich.text import Text
 
     body = [list(row) for row in rows]
-    drawn = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    if title:
+        line(f"\n{title}")
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, name in enumerate(columns):
         texts = any(isinstance(row[number], str) for row in body)
         drawn.add_column(Text(name), justify="left" if texts else "right", no_wrap=not texts)
@@ -69,4 +71,4 @@ def _out() -> Any:
     from rich.console import Console
 
     # Where nobody sizes a terminal, wide enough that no row of ours is folded.
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False, emoji=False)
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, emoji=False)

@@ -1,6 +1,7 @@
 """`bwnhw inspect`."""
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bwnhw.cli import console
@@ -8,13 +9,12 @@ from bwnhw.cli.options import add_command, add_images, add_model
 from bwnhw.errors import MismatchError
 
 if TYPE_CHECKING:
-    from bwnhw.cli.chain import Model
     from bwnhw.compare import Comparison
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = add_command(commands, "inspect", _inspect, "show the integer network, and with images compare it with the float graph layer by layer",
+    parser = add_command(commands, "inspect", _inspect, "show the integer network; with images, compare it with the float graph",
                          "bwnhw inspect model.onnx --images test.npz")
     add_model(parser)
     add_images(parser, "none, and nothing is compared")
@@ -22,24 +22,37 @@ def add(commands: Any) -> None:
 
 def _inspect(options: argparse.Namespace) -> None:
     from bwnhw.cli import chain
+    from bwnhw.compare import compare
+    from bwnhw.doctor import versions
+    from bwnhw.summary import summary
 
     model = chain.read_model(options.model)
-    images = None if options.images is None else chain.read_images(options.images, model.graph)[0]
-    print(model, images)
-
-
-def compared(model: "Model", images: Any) -> "Comparison":
-    """Compare the float graph with the integer network and say what came out; MismatchError names the first value that differs."""
-    from bwnhw.compare import compare
-
+    rows = summary(model.network)
+    console.table(f"{model.name} in integers",
+                  ("node", "kind", "tensor", "shape", "bits", "weights", "MAC/image", "kernels", "distinct", "detail"),
+                  [(row.node, row.kind, row.tensor or "-", "×".join(map(str, row.shape)), row.bits, row.weights or None, row.macs or None,
+                    row.kernels or None, row.distinct_kernels or None, row.detail) for row in rows])
+    result = {"model": model.name, "layers": [asdict(row) for row in rows], "versions": versions("numpy", "onnx")}
+    if options.images is None:
+        console.write_json(options.json, result)
+        return
+    images, _ = chain.read_images(options.images, model.graph)
     with console.progress("comparing with the float graph"):
         found = compare(model.graph, model.network, images)
+    console.write_json(options.json, {**result, "images": found.images, "equal": found.equal,
+                                      "comparison": [asdict(row) for row in found.layers]})
+    console.table("Float graph against integer network", ("node", "kind", "tensor", "values", "near a step", "different"),
+                  [(row.node, row.kind, row.tensor, row.values, row.near_count, row.different_count) for row in found.layers])
+    judge(found)
+
+
+def judge(found: "Comparison") -> None:
+    """Say that float graph and integer network agree; raise MismatchError that names the first value where they don't."""
     if found.first:
         layer, value = found.first
         raise MismatchError(f"node {layer.node} ({layer.tensor}), image {value.image}, pixel ({value.row}, {value.column}), channel "
                             f"{value.channel}: float graph {value.floating:g}, integer network {value.integer:g}")
     near = sum(layer.near_count for layer in found.layers)
     values = sum(layer.values for layer in found.layers)
-    console.line(f"{found.images} images through float graph and integer network, {values:,} values in {len(found.layers)} layers: all equal"
-                 + (f" but {near:,} that float32's own rounding decides" if near else ""))
-    return found
+    console.line(f"Float graph and integer network, {found.images} images, {values:,} values in {len(found.layers)} layers: "
+                 + (f"equal, but for {near:,} that float32's own rounding decides" if near else "all equal"))

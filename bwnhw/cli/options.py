@@ -49,7 +49,8 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """The seed of everything random."""
-    parser.add_argument("--seed", metavar="N", type=natural, default=1, help="seed of pauses, resets and random codes (default: %(default)s)")
+    parser.add_argument("--seed", metavar="N", type=natural, default=1,
+                        help="seed of pauses, resets and random codes (default: %(default)s)")
 
 
 def positive(text: str) -> int:

@@ -1,6 +1,6 @@
 """Results as the tables and the JSON of the commands: estimated, measured and synthesised numbers under the same names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bwnhw import Estimate
@@ -16,7 +16,8 @@ def estimated(estimate: Estimate) -> None:
     """One row per layer and one for the whole."""
     rows = [(layer.name, layer.pe, layer.simd, layer.fold or None, layer.latency, layer.interval, layer.luts, layer.ffs, layer.brams,
              layer.weight_bits) for layer in estimate.layers]
-    whole = ("whole", None, None, None, estimate.latency, estimate.interval, estimate.luts, estimate.ffs, estimate.brams, estimate.weight_bits)
+    whole = ("whole", None, None, None, estimate.latency, estimate.interval, estimate.luts, estimate.ffs, estimate.brams,
+             estimate.weight_bits)
     console.table(f"Estimated for {estimate.family} (cycles are exact; LUT, FF and 18-kbit block RAM are estimates)",
                   ("layer", "PE", "SIMD", "fold", "latency", "interval", "LUT", "FF", "BRAM", "weight bits"), [*rows, whole])
     console.line(f"{estimate.images_per_second:,.0f} images/s at {estimate.clock_mhz:g} MHz")
@@ -61,11 +62,10 @@ def judge(found: "SimResult", expected: tuple[int, int | None]) -> None:
             raise MismatchError(f"{what}: expected {wanted} cycles, simulation took {measured}")
 
 
-def images(found: "SimResult", accuracy: float | None, labels: Sequence[int] | None) -> None:
+def images(found: "SimResult", accuracy: float | None) -> None:
     """What was compared and came out, in a line."""
-    share = "" if accuracy is None or labels is None else f", {round(accuracy * len(labels))} of {len(labels)} right ({accuracy:.2%})"
-    console.line(f"{found.images} images through the batch runner and {found.bench_images} through cocotb ({', '.join(found.tests)}): "
-                 f"{found.mismatches} mismatches{share}")
+    console.line(f"{found.images} images through the batch runner, {found.bench_images} through cocotb in {len(found.tests)} tests: "
+                 f"{found.mismatches} mismatches" + ("" if accuracy is None else f", {accuracy:.2%} of the labels right"))
 
 
 def _measured(result: Mapping[str, Any], found: Any) -> dict[str, Any]:

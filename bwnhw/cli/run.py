@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> None:
     with console.progress("simulating") as update:
         found = simulate(out, images, count=200, layers=True, seed=options.seed, jobs=options.jobs, progress=update)
     right = None if labels is None else accuracy(found.outputs, labels)
-    report.images(found, right, labels)
+    report.images(found, right)
     report.cycles(guess, found)
     report.judge(found, chain.expected_cycles(model.network, plan, found.bench_images))
 
@@ -72,12 +72,15 @@ def _run(options: argparse.Namespace) -> None:
 def _compared(model: "Model", path: Path | None) -> tuple[Any, Any]:
     """Images and labels of a file, the float graph and the integer network compared on them first; None and None without a file."""
     from bwnhw.cli import chain
-    from bwnhw.cli.inspect import compared
+    from bwnhw.cli.inspect import judge
+    from bwnhw.compare import compare
 
     if path is None:
         return None, None
     images, labels = chain.read_images(path, model.graph)
-    compared(model, images)
+    with console.progress("comparing with the float graph"):
+        found = compare(model.graph, model.network, images)
+    judge(found)
     return images, labels
 
 

@@ -14,7 +14,7 @@ WAVE_IMAGES = 4  # a waveform of more is too large to look at
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = add_command(commands, "simulate", _simulate, "run a generated folder under Verilator, every value compared with the golden model",
+    parser = add_command(commands, "simulate", _simulate, "simulate a generated folder and compare every value with the golden model",
                          "bwnhw simulate digits --layers --waves digits.vcd")
     parser.add_argument("folder", metavar="DIR", type=Path, help="a folder written by `bwnhw generate`")
     add_images(parser, "32 images of random codes")
@@ -41,7 +41,7 @@ def _simulate(options: argparse.Namespace) -> None:
     right = None if labels is None else accuracy(found.outputs, labels)
     guess = estimate(model.network, plan)
     report.cycles(guess, found)
-    report.images(found, right, labels)
+    report.images(found, right)
     result = report.with_simulation({"model": model.name, **guess.to_json()}, found, right)
     console.write_json(options.json, {**result, "versions": {**versions("numpy", "onnx"), **made.sidecar["versions"], **found.versions}})
     report.judge(found, chain.expected_cycles(model.network, plan, found.bench_images))
