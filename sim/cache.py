@@ -26,12 +26,12 @@ def cached(cache: Path, kind: str, inputs: Iterable[str | bytes], build: Callabl
     for item in (kind, *inputs):
         data = item.encode() if isinstance(item, str) else item
         digest.update(len(data).to_bytes(8, "little") + data)
-    folder = cache / f"{kind}-{digest.hexdigest()[:24]}"
+    folder = cache.resolve() / f"{kind}-{digest.hexdigest()[:24]}"
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not _intact(folder):
             shutil.rmtree(folder, ignore_errors=True)
-            scratch = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=cache))
+            scratch = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=folder.parent))
             try:
                 build(scratch)
                 (scratch / _DONE).write_text(json.dumps(_digests(scratch), indent=1), encoding="utf-8")

@@ -63,7 +63,7 @@ def _runtime(name: str, cache: Path, tools: Tools, kit: tuple[str, ...]) -> str:
 def _build_design(folder: Path, harness: Harness, interface: Interface, tools: Tools, runtime: list[str], jobs: int, level: int) -> None:
     model = folder / "model"
     run([str(tools.verilator), *VERILATE, *harness.verilate, "--Mdir", str(model), "--top-module", interface.top,
-         str(interface.verilog)], tools.environment(), "Verilator", folder)
+         str(interface.verilog.resolve())], tools.environment(), "Verilator", folder)
     units = _units(harness.source, model, jobs)
     objects = [unit.with_suffix(".o") for unit in units]
     flags = [f"-O{level}", f"-I{model}", *harness.compile]

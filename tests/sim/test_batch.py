@@ -8,7 +8,7 @@ import pytest
 
 from bwnhw.errors import MismatchError, ToolError
 from bwnhw.sim.batch import Traffic, run_batch
-from bwnhw.sim.interface import Interface
+from bwnhw.sim.interface import Interface, read_interface
 
 CODES = np.random.default_rng(1).integers(0, 8, (9, 4, 2, 3))
 Dummy = Callable[[int], Interface]
@@ -29,6 +29,12 @@ def test_gaps_and_random_registers_change_no_value(dummy: Dummy, cache: Path, se
     result = run_batch(dummy(0), CODES, cache=cache, traffic=Traffic(seed, 100, 100))
     np.testing.assert_array_equal(result.outputs, CODES >= 3)
     assert result.last_output[-1] > 12 * len(CODES)
+
+
+def test_a_folder_named_from_here(dummy: Dummy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dummy(0)
+    monkeypatch.chdir(tmp_path)
+    assert (run_batch(read_interface(Path("bug0")), CODES, cache=Path("cache")).outputs == (CODES >= 3)).all()
 
 
 def test_wrong_value_shows(dummy: Dummy, cache: Path) -> None:
