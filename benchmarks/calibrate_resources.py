@@ -1,18 +1,20 @@
 """Measure what the blocks' features cost: synthesise seeded random blocks one by one, fit the costs, print the residuals.
 
-    python benchmarks/calibrate_resources.py [--write] [--seed N] [--json FILE]
+    python benchmarks/calibrate_resources.py [--write] [--seed N] [--json FILE] [--reuse FILE]
 
 `--write` replaces bwnhw/coefficients.json. The blocks are drawn at random and belong to no network of the zoo; a network's whole design is
-held against its estimate by estimate_vs_synth.py. Takes about ten minutes on two cores.
+held against its estimate by estimate_vs_synth.py. Takes about 20 minutes on one core. `--reuse` fits again to the counts of an earlier
+`--json FILE` of the same seed, without synthesis.
 """
 
 import argparse
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from amaranth.back import verilog
@@ -27,7 +29,16 @@ from bwnhw.rtl.synth import SCRIPTS, run_yosys, yosys_command
 from bwnhw.structure import bill
 
 TARGET = Path(__file__).parent.parent / "bwnhw" / "coefficients.json"
+BATCH = 30  # blocks in one synthesis run
 PORT = re.compile(r"^\s*(input|output)\s+(\[[^\]]*\]\s*)?(\S+?)\s*;", re.MULTILINE)
+
+
+class Measured(NamedTuple):
+    """What synthesis made of a block."""
+
+    luts: int
+    ffs: int
+    brams: int
 
 
 def emitted(component: wiring.Component, number: int) -> str:
@@ -47,17 +58,22 @@ def wrapper(texts: Sequence[str]) -> str:
     return "\n".join([f"module top({', '.join(ports)});", *instances, "endmodule", ""])
 
 
-def synthesised(texts: Sequence[str], family: str) -> tuple[list[Count], str]:
-    """Counts of every block, all from one run; Yosys' version."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "blocks.v").write_text("\n".join([*texts, wrapper(texts)]))
-        script = f"read_verilog blocks.v; {SCRIPTS[family].format(top='top')}; write_json blocks.json"
-        tool = run_yosys([*yosys_command(None), "-p", script], folder, 7200)
-        modules = json.loads((Path(folder) / "blocks.json").read_text())["modules"]
-    return [count({"modules": {"block": modules[f"b{number}"]}}, family) for number in range(len(texts))], tool
+def synthesised(drawn: Sequence[Drawn], family: str) -> tuple[list[Count], str]:
+    """Counts of every block, `BATCH` of them at a time in one run; Yosys' version."""
+    counts: list[Count] = []
+    for start in range(0, len(drawn), BATCH):
+        texts = [emitted(block.component, number) for number, block in enumerate(drawn[start:start + BATCH])]
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "blocks.v").write_text("\n".join([*texts, wrapper(texts)]))
+            script = f"read_verilog blocks.v; {SCRIPTS[family].format(top='top')}; write_json blocks.json"
+            tool = run_yosys([*yosys_command(None), "-p", script], folder, 7200)
+            modules = json.loads((Path(folder) / "blocks.json").read_text())["modules"]
+        counts += [count({"modules": {"block": modules[f"b{number}"]}}, family) for number in range(len(texts))]
+        print(f"{family}: {len(counts)} of {len(drawn)} blocks", file=sys.stderr, flush=True)
+    return counts, tool
 
 
-def fitted(blocks: Sequence[Drawn], counts: Sequence[Count], family: str) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def fitted(blocks: Sequence[Drawn], counts: Sequence[Measured], family: str) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """(cost of every feature, one row per block): non-negative least squares of relative errors."""
     bills = [bill(drawn.block, family) for drawn in blocks]
     names = sorted({name for found in bills for name, number in found.features.items() if number})
@@ -93,17 +109,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--reuse", type=Path)
     options = parser.parse_args()
     blocks = draw_blocks(options.seed)
-    texts = [emitted(drawn.component, number) for number, drawn in enumerate(blocks)]
+    before = json.loads(options.reuse.read_text()) if options.reuse else None
     result: dict[str, Any] = {"seed": options.seed, "blocks": len(blocks), "luts": {}}
     rows: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     for family in FAMILIES:
-        counts, result["tool"] = synthesised(texts, family)
+        if before:
+            counts, result["tool"] = [Measured(*numbers) for numbers in before["counts"][family]], before["tool"]
+        else:
+            found, result["tool"] = synthesised(draw_blocks(options.seed), family)
+            counts = [Measured(c.luts, c.ffs, c.brams) for c in found]
         result["luts"][family], rows[family] = fitted(blocks, counts, family)
+        measured[family] = [list(c) for c in counts]
         print(f"{family}, {result['tool']}\n{summary(rows[family])}")
     if options.json:
-        write_text(options.json, json.dumps({**result, "rows": rows}, indent=1) + "\n")
+        write_text(options.json, json.dumps({**result, "counts": measured, "rows": rows}, indent=1) + "\n")
     if options.write:
         write_text(TARGET, json.dumps({"measured_by": "benchmarks/calibrate_resources.py --write", **result}, indent=1) + "\n")
 
