@@ -60,9 +60,9 @@ def generate(network: Network, plan: Plan, model_bytes: bytes, out: Path, prefix
     checked_prefix(prefix)
     if not force and not out.is_symlink() and out.is_dir() and any(out.iterdir()) and not _is_ours(out):
         raise InputError(f"{out}: expected a new or empty folder, or one that bwnhw wrote; found other files in it")
+    versions = {"bwnhw": __version__, "amaranth": metadata.version("amaranth"), "yosys": yosys_version()}
     top = build(network, plan)
     plan_text = plan_to_json(plan)
-    versions = {"bwnhw": __version__, "amaranth": metadata.version("amaranth"), "yosys": yosys_version()}
     sha256 = {"model": _digest(model_bytes), "plan": _digest(plan_text.encode())}
     verilog = _header(prefix, sha256, versions) + emit(top, prefix)
     sidecar = to_json(describe(network, plan, top.design, prefix, sha256 | {"verilog": _digest(verilog.encode())}, versions))

@@ -98,14 +98,16 @@ def _rewrite(lines: tuple[str, ...], names: dict[str, str], merged: dict[str, _M
 
     rewritten: list[str] = []
     ports: dict[str, str] | None = None  # of the cell that the line is in
+    begin = 0  # of the cell's connections
     for line in lines:
         if instance := _INSTANCE.match(line):
             child = merged[instance[1][1:]]
-            ports = child.names
+            ports, begin = child.names, len(rewritten) + 1
             line = f"  cell \\{child.text} {renamed(instance[2], names)}"
         elif line.startswith("  cell "):
-            ports = {}
-        elif line == "  end":
+            ports, begin = {}, 0
+        elif line == "  end" and ports is not None:
+            rewritten[begin:] = sorted(rewritten[begin:]) if begin else rewritten[begin:]
             ports = None
         elif line.startswith("    connect ") and ports is not None:
             _, port, value = line.split(maxsplit=2)

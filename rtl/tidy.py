@@ -15,7 +15,7 @@ Lines = tuple[str, ...]
 
 def tidied(lines: Lines) -> Lines:
     """The lines of a module without what only Amaranth needs, and with its tables named."""
-    return _named_tables(_without_aliases(_watched(_without_alias_values(_without_blank_memories(lines)))))
+    return _named_tables(_sorted_ports(_without_aliases(_watched(_without_alias_values(_without_blank_memories(lines))))))
 
 
 def own_names(line: str) -> list[str]:
@@ -100,6 +100,25 @@ def _without_aliases(lines: Lines) -> Lines:
             uses.subtract(NAME.findall(values[name]))
     return tuple(line for line in lines if not (line.startswith("connect ") and line.split(maxsplit=2)[1] in dropped
                                                 or line.startswith("  wire ") and line.split()[-1] in dropped))
+
+
+def _sorted_ports(lines: Lines) -> Lines:
+    """Ports by name: their order follows from the surroundings of an instance, and would keep equal modules apart."""
+    ports: list[Lines] = []
+    others: list[str] = []
+    attributes: Lines = ()
+    for line in lines:
+        if line.startswith("  attribute "):
+            attributes = (*attributes, line)
+            continue
+        if _is_port(line):
+            ports.append((*attributes, line))
+        else:
+            others += (*attributes, line)
+        attributes = ()
+    ports.sort(key=lambda group: group[-1].split()[-1].split("$")[0])
+    numbered = ((*group[:-1], re.sub(r"put \d+ ", f"put {number} ", group[-1])) for number, group in enumerate(ports, 1))
+    return (*(line for group in numbered for line in group), *others)
 
 
 def _named_tables(lines: Lines) -> Lines:
