@@ -8,6 +8,7 @@ a difference.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def compare(graph: Graph, network: Network, images: ArrayLike) -> Comparison:
 def _layers(graph: Graph, network: Network, images: Array, codes: Array, start: int) -> Iterator[LayerComparison]:
     """The comparison of one batch, node by node."""
     floats = run(graph, images)
-    bounds = _bounds(graph, floats)
+    bounds = cache(lambda: _bounds(graph, floats))  # costs two runs in float64, and is seldom asked for
     forced: list[Array] = []
     for index, (node, meaning) in enumerate(zip(network.topology.nodes, network.meanings, strict=True)):
         integers = codes if index == 0 else golden.apply(network, index, [forced[s] for s in node.src])
@@ -108,20 +109,24 @@ def _layers(graph: Graph, network: Network, images: Array, codes: Array, start: 
         tensor = floats[meaning.tensor].reshape(integers.shape)
         if _is_code(network, index):
             decoded = _codes(meaning, tensor)
-            near = _near_codes(graph, meaning, bounds, integers, decoded)
+            differs = integers != decoded
+            near = _near_codes(graph, meaning, bounds(), integers, decoded) if differs.any() else differs
             # values that are no code are differences: nothing to go on with but the integers themselves
             valid = (decoded == np.rint(decoded)) & (decoded >= node.out.lo) & (decoded <= node.out.hi)
             forced.append(np.where(valid, decoded, integers).astype(np.int64))
-            yield _listed(network, index, meaning, integers, decoded, integers != decoded, near, start)
+            yield _listed(network, index, meaning, integers, decoded, differs, near, start)
             continue
         forced.append(integers)
         real = _reals(meaning, integers)
         if isinstance(node, ArgMax):
-            near = _near_classes(graph, meaning, bounds, integers, tensor)
-            yield _listed(network, index, meaning, integers, tensor, integers != tensor, near, start)
+            differs = integers != tensor
+            near = _near_classes(graph, meaning, bounds(), integers, tensor) if differs.any() else differs
+            yield _listed(network, index, meaning, integers, tensor, differs, near, start)
         else:
-            bound = bounds[meaning.tensor].bound.reshape(real.shape)
-            yield _listed(network, index, meaning, real, tensor, np.abs(real - tensor) > bound, np.zeros(real.shape, bool), start)
+            differs = real != tensor
+            if differs.any():
+                differs = np.abs(real - tensor) > bounds()[meaning.tensor].bound.reshape(real.shape)
+            yield _listed(network, index, meaning, real, tensor, differs, np.zeros(real.shape, bool), start)
 
 
 def _bounds(graph: Graph, floats: dict[str, Array]) -> dict[str, Tracked]:

@@ -141,6 +141,7 @@ class Kernel:
     def __call__(self, source: Map) -> Map:
         """(N, H, W, C) codes to (N, OH, OW, out), some images at a time."""
         block = max(1, _BLOCK_BYTES // self.size)
+        source = source.reshape(len(source), self.geometry.height, self.geometry.width, -1)
         parts = [self.finish(self.sums(source[start:start + block], self.geometry).reshape(-1, self.size))
                  for start in range(0, len(source), block)]
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -159,16 +160,20 @@ def integer_type(lo: int, hi: int) -> np.dtype[Any]:
 def kernel(node: Conv, params: ConvParams, source: Ints, images: int, threshold: ThresholdParams | None = None) -> Kernel:
     """The layer made ready for `images` images (their number only chooses the faster way), with the 1-bit `threshold` behind it."""
     geometry = Geometry(source.height, source.width, node.kernel, node.stride, node.pads)
+    weights = params.weights
+    if node.kernel == (source.height, source.width) and not any(node.pads):  # dense: the whole map as channels of one pixel
+        weights = weights.transpose(0, 2, 3, 1).reshape(len(weights), -1, 1, 1)
+        geometry = Geometry(1, 1, (1, 1), (1, 1), (0, 0, 0, 0))
     m, c = node.value
     shape = geometry.out_height, geometry.out_width, node.out.channels
     kappa = np.zeros(shape, np.int64)
     if c:
-        taps = params.weights.astype(np.int64).sum(axis=1)
+        taps = weights.astype(np.int64).sum(axis=1)
         classes = c * np.einsum("oyx,kyx->ko", taps, geometry.class_masks.astype(np.int64))
         kappa = classes[geometry.class_of].reshape(shape)
-    reach = source.hi * int(np.abs(params.weights.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0))
-    sums: Tables | Matrix = (Tables.of(params.weights, source.bits) if _by_table(params, source, images * node.out.pixels)
-                             else Matrix.of(params.weights, reach))
+    reach = source.hi * int(np.abs(weights.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0))
+    sums: Tables | Matrix = (Tables.of(weights, source.bits) if _by_table(weights, source.bits, images * node.out.pixels)
+                             else Matrix.of(weights, reach))
     raised = sums.raised if isinstance(sums, Tables) else np.zeros(node.out.channels, np.int64)
     if threshold is not None:
         # m·s + κ ≥ t where s ≥ ceil((t − κ)/m); beyond ±reach every such level is never or always met
@@ -212,10 +217,10 @@ def _bytes(source: Map, width: int) -> Map:
     return joined
 
 
-def _by_table(params: ConvParams, source: Ints, rows: int) -> bool:
+def _by_table(weights: NDArray[np.int8], bits: int, rows: int) -> bool:
     """True where look-up is the faster way for `rows` output pixels."""
-    width = _width(source.bits)
-    if width > 4 or source.channels < _LEAST_CHANNELS or rows < _LEAST_ROWS:
+    width = _width(bits)
+    if width > 4 or weights.shape[1] < _LEAST_CHANNELS or rows < _LEAST_ROWS:
         return False
-    greatest = int(np.abs(params.weights.astype(np.int64)).max(initial=1))
-    return 8 // width * ((1 << source.bits) - 1) * greatest * _LEAST_ADDS <= 255
+    greatest = int(np.abs(weights.astype(np.int64)).max(initial=1))
+    return 8 // width * ((1 << bits) - 1) * greatest * _LEAST_ADDS <= 255
