@@ -45,6 +45,9 @@ KINDS = {
     "deep": Knobs(layers=(3, 4), size=(2, 6), channels=(1, 6)),
     "padded bipolar": Knobs(activations=("bipolar",), inputs=("bipolar",), padded=1.0, layers=(2, 4), dense=0.0, kernels=(2, 3)),
     "multi-bit": Knobs(activations=("unsigned", "signed", "ternary"), layers=(2, 4), size=(1, 6)),
+    "codebook": Knobs(activations=("bipolar",), inputs=("bipolar", "uint8"), weights=("codebook",), kernels=(3,), size=(4, 7), padded=0.8,
+                      layers=(2, 3), dense=0.1),
+    "average": Knobs(pool_after=1.0, average=0.7, layers=(2, 3), size=(3, 8), dense=0.2),
     "pool before a negative slope": Knobs(pool_before=1.0, norm=1.0, layers=(2, 4), size=(3, 8), dense=0.0, kernels=(1, 2)),
 }
 IMAGES = 6

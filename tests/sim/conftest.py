@@ -1,6 +1,7 @@
 """A hand-written design with plantable faults, its side-car, and one build cache for all simulation tests."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from bwnhw.sim.interface import Interface, read_interface
 
+sys.path[:0] = [str(Path(__file__).parents[1])]  # helper modules that all rooms share
 DUMMY = Path(__file__).with_name("dummy.v")
 SIDECAR = {
     "top": "dummy", "clock": "aclk", "reset": "aresetn", "frame_error": "frame_error",
