@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from bwnhw import __version__
@@ -36,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(str(error), error.exit_status)
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # the reader of our table has gone: say nothing, also not at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our table has gone
+        _close_stdout()
         return 1
     except OSError as error:
         return _say(f"{error.filename or 'file'}: {error.strerror or error}", 2)
@@ -46,6 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(sentence: str, status: int) -> int:
-    """Print a sentence, with everything that could steer a terminal taken out of the names in it."""
+    """Print a sentence, with everything that could steer a terminal taken out of the names in it, and let nothing follow."""
+    warnings.simplefilter("ignore")  # Amaranth would warn of every half-built module
+    _close_stdout()
     print("bwnhw: " + "".join(char if char.isprintable() else "?" for char in sentence), file=sys.stderr)
     return status
+
+
+def _close_stdout() -> None:
+    """Write out what was printed; where that fails, drop it, so that Python doesn't try again and complain at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
