@@ -56,7 +56,7 @@ def run(network: Network, codes: NDArray[np.integer]) -> tuple[NDArray[np.int64]
     outs = tuple(np.empty((len(codes), *node.out.shape), np.int64) for node in network.topology.nodes)
     for start, maps in _chunks(network, _steps(network, len(codes)), codes):
         for out, chunk in zip(outs, maps, strict=True):
-            out[start:start + len(chunk)] = np.moveaxis(chunk, 3, 1)
+            out[start:start + len(chunk)] = _outside(chunk)
     return outs
 
 
@@ -66,7 +66,7 @@ def outputs(network: Network, codes: NDArray[np.integer]) -> NDArray[np.int64]:
     out = np.empty((len(codes), *network.topology.nodes[-1].out.shape), np.int64)
     for start, maps in _chunks(network, _fused_steps(network, len(codes)), codes):
         last = deque(maps, maxlen=1)[0]
-        out[start:start + len(last)] = np.moveaxis(last, 3, 1)
+        out[start:start + len(last)] = _outside(last)
     return out
 
 
@@ -75,12 +75,18 @@ def apply(network: Network, index: int, sources: Sequence[NDArray[np.integer]]) 
     ints = [network.topology.nodes[s].out for s in network.topology.nodes[index].src]
     maps = [_inside(source, edge) for source, edge in zip(sources, ints, strict=True)]
     result = _step(network, index, len(maps[0])).function(maps)
-    return np.ascontiguousarray(np.moveaxis(result, 3, 1), dtype=np.int64)
+    return np.ascontiguousarray(_outside(result), dtype=np.int64)
 
 
 def _inside(codes: NDArray[np.integer], ints: Ints) -> Map:
     """(N, C, H, W) as (N, H, W, C) in the edge's own type."""
-    return np.ascontiguousarray(np.moveaxis(codes, 1, 3), dtype=integer_type(ints.lo, ints.hi))
+    moved = codes.reshape(len(codes), 1, 1, -1) if ints.pixels == 1 else np.moveaxis(codes, 1, 3)
+    return np.ascontiguousarray(moved, dtype=integer_type(ints.lo, ints.hi))
+
+
+def _outside(chunk: Map) -> Map:
+    """(N, H, W, C) as (N, C, H, W)."""
+    return chunk.reshape(len(chunk), -1, 1, 1) if chunk.shape[1:3] == (1, 1) else np.moveaxis(chunk, 3, 1)
 
 
 def _chunks(network: Network, steps: Sequence[_Step], codes: NDArray[np.integer]) -> Iterator[tuple[int, Iterator[Map]]]:
@@ -161,24 +167,23 @@ def _add(node: Add, sources: list[Map]) -> Map:
 
 
 def _threshold(node: Threshold, params: ThresholdParams, source: Map) -> Map:
-    info = np.iinfo(source.dtype)
     out_type = integer_type(0, node.out.hi)
-    # A level beyond the source's type is never reached (or, below it, always): count it apart, compare the rest in that type.
-    always = params.thresholds <= info.min
-    never = params.thresholds > info.max
-    levels = np.clip(params.thresholds, info.min, info.max).astype(source.dtype)
-    if node.out.hi == 1:
-        bits: NDArray[np.bool_] = ((source >= levels[:, 0]) & ~never[:, 0] | always[:, 0]) != params.flip
-        return bits.view(np.uint8)
     if node.out.hi <= _FEW_LEVELS:
-        count = np.zeros(source.shape, out_type)
-        for k in range(node.out.hi):
-            count += (source >= levels[:, k]) & ~never[:, k] | always[:, k]
+        count = _reached(source, params.thresholds[:, 0]).view(np.uint8)
+        for level in params.thresholds.T[1:]:
+            count += _reached(source, level)
     else:
         count = np.empty(source.shape, out_type)
         for channel, row in enumerate(params.thresholds):
             count[..., channel] = np.searchsorted(row, source[..., channel], side="right")
-    return np.where(params.flip, node.out.hi - count, count)
+    return np.where(params.flip, node.out.hi - count, count).astype(out_type, copy=False) if params.flip.any() else count
+
+
+def _reached(source: Map, level: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """source ≥ level per channel, compared in the source's type; a level beyond it is never reached."""
+    info = np.iinfo(source.dtype)
+    reached: NDArray[np.bool_] = source >= np.clip(level, info.min, info.max).astype(source.dtype)
+    return reached & (level <= info.max) if (level > info.max).any() else reached
 
 
 def _pool(node: Pool, params: PoolParams, source: Map, ints: Ints) -> Map:

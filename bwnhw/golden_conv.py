@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bwnhw.geometry import Geometry
 from bwnhw.network import Conv, ConvParams, Ints, ThresholdParams
 
-_BLOCK_BYTES = 1 << 19  # of sums that are worked on at once: they stay in a core's second-level cache
+_BLOCK_BYTES = 1 << 20  # of sums that are worked on at once: they stay in a core's caches
 _LEAST_ADDS = 4  # additions of bytes before they must be emptied
 _LEAST_CHANNELS = 4
 _LEAST_ROWS = 1 << 11  # output pixels, or making tables isn't worth it
@@ -117,9 +117,7 @@ class Tables:
         shape = len(columns[0]), self.tables.shape[2]
         total = np.zeros(shape, np.int32 if len(self.tables) * 255 >= 1 << 15 else np.int16)
         sums, row = np.empty((2, *shape), np.uint8)
-        table = np.empty(self.tables.shape[1:], np.uint8)
-        for index, column in enumerate(columns):
-            np.copyto(table, self.tables[index])  # in sequence, so that the look-ups find it in the cache
+        for index, (table, column) in enumerate(zip(self.tables, columns, strict=True)):
             target = row if index % self.adds else sums
             table.take(column, axis=0, out=target, mode="clip")  # nothing is clipped: the mode spares NumPy a copy
             if index % self.adds:
