@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from bwnhw.geometry import Geometry
 from bwnhw.network import Conv, ConvParams, Ints, ThresholdParams
 
-_BLOCK_BYTES = 1 << 20  # of sums that are worked on at once: they stay in a core's caches
+_BLOCK_ROWS = 1 << 13  # output pixels that are worked on at once, and
+_SLICE = 128  # output channels: their byte sums and a table stay in a core's caches
 _LEAST_ADDS = 4  # additions of bytes before they must be emptied
 _LEAST_CHANNELS = 4
 _LEAST_ROWS = 1 << 11  # output pixels, or making tables isn't worth it
@@ -36,13 +37,16 @@ class Affine:
     factor: int
     correction: Map
 
-    def __call__(self, sums: Map) -> Map:
-        """(N, OH·OW·out) sums to z."""
-        dtype = self.correction.dtype
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the result."""
+        return self.correction.dtype
+
+    def __call__(self, sums: Map, out: Map) -> None:
+        """(N, OH·OW·out) sums to z in `out`."""
         if self.factor != 1:
-            sums = np.multiply(sums, self.factor, dtype=dtype, casting="unsafe")
-        result: Map = np.subtract(sums, self.correction, dtype=dtype, casting="unsafe")
-        return result
+            sums = np.multiply(sums, self.factor, out=out, dtype=self.dtype, casting="unsafe")
+        np.subtract(sums, self.correction, out=out, dtype=self.dtype, casting="unsafe")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +56,14 @@ class Compare:
     level: NDArray[np.int64]
     flip: NDArray[np.bool_]
 
-    def __call__(self, sums: Map) -> Map:
-        """(N, OH·OW·out) sums to uint8."""
-        bits: NDArray[np.bool_] = sums >= self.level.astype(sums.dtype)
+    dtype = np.dtype(np.uint8)
+
+    def __call__(self, sums: Map, out: Map) -> None:
+        """(N, OH·OW·out) sums to bits in `out`."""
+        bits = out.view(np.bool_)
+        np.greater_equal(sums, self.level.astype(sums.dtype), out=bits)
         if self.flip.any():
             np.not_equal(bits, self.flip, out=bits)
-        return bits.view(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,45 +92,61 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """ΣWa + `raised` as sums of table rows; `tables` is uint8 (kh·kw·bytes, 256, out), a byte holds 8 // width codes."""
+    """ΣWa + `raised` as sums of table rows; a byte holds 8 // width codes.
+
+    `tables` is uint8 (kh·kw·bytes, 256, out) for one slice of the output channels after the other.
+    """
 
     width: int
-    tables: NDArray[np.uint8]
+    tables: tuple[NDArray[np.uint8], ...]
     adds: int  # table rows that can be added before a byte overflows
     raised: NDArray[np.int64]
 
     @classmethod
     def of(cls, weights: NDArray[np.int8], bits: int) -> "Tables":
-        """Tables by doubling: one more bit of the byte adds its weight to all rows so far."""
-        out, channels = weights.shape[:2]
+        """The tables of weights (out, in, kh, kw) and codes of `bits` bits."""
         width = _width(bits)
-        size = 8 // width
-        full = np.zeros((weights.shape[2] * weights.shape[3], -(-channels // size) * size, out), np.int64)
-        full[:, :channels] = weights.transpose(2, 3, 1, 0).reshape(-1, channels, out)
-        full = full.reshape(-1, size, out)
-        tables = np.empty((len(full), 256, out), np.uint8)
-        tables[:, 0] = -np.minimum(full, 0).sum(axis=1) * ((1 << bits) - 1)
-        for k in range(8):
-            # modulo 256: a negative step brings the byte down; codes have `bits` bits, bits above them are never set
-            step = (full[:, k // width] << k % width if k % width < bits else full[:, 0] * 0).astype(np.uint8)
-            np.add(tables[:, :1 << k], step[:, None], out=tables[:, 1 << k:2 << k])
-        return cls(width, tables, 255 // max(1, int(tables.max(initial=0))), tables[:, 0].astype(np.int64).sum(axis=0))
+        tables = tuple(_table(weights[start:start + _SLICE], bits, 8 // width) for start in range(0, len(weights), _SLICE))
+        greatest = max(int(table.max(initial=0)) for table in tables)
+        raised = np.concatenate([table[:, 0].astype(np.int64).sum(axis=0) for table in tables])
+        return cls(width, tables, 255 // max(1, greatest), raised)
 
     def __call__(self, source: Map, geometry: Geometry) -> Map:
         """(N·OH·OW, out) raised sums."""
         planes = np.ascontiguousarray(np.moveaxis(_bytes(source, self.width), 3, 0))
         columns = [column for pixels in windows(planes, geometry) for column in pixels.reshape(len(planes), -1)]
-        shape = len(columns[0]), self.tables.shape[2]
-        total = np.zeros(shape, np.int32 if len(self.tables) * 255 >= 1 << 15 else np.int16)
-        sums, row = np.empty((2, *shape), np.uint8)
-        for index, (table, column) in enumerate(zip(self.tables, columns, strict=True)):
+        total = np.empty((len(columns[0]), len(self.raised)), np.int32 if len(columns) * 255 >= 1 << 15 else np.int16)
+        for index, tables in enumerate(self.tables):
+            self._slice(columns, tables, total[:, index * _SLICE:(index + 1) * _SLICE])
+        return total
+
+    def _slice(self, columns: list[Map], tables: NDArray[np.uint8], total: Map) -> None:
+        """The sums of one slice of the output channels into `total`."""
+        sums, row = np.empty((2, *total.shape), np.uint8)
+        total[:] = 0
+        for index, (table, column) in enumerate(zip(tables, columns, strict=True)):
             target = row if index % self.adds else sums
             table.take(column, axis=0, out=target, mode="clip")  # nothing is clipped: the mode spares NumPy a copy
             if index % self.adds:
                 np.add(sums, row, out=sums)
             if index % self.adds == self.adds - 1 or index == len(columns) - 1:
                 np.add(total, sums, out=total)
-        return total
+
+
+def _table(weights: NDArray[np.int8], bits: int, size: int) -> NDArray[np.uint8]:
+    """(kh·kw·bytes, 256, out), by doubling: one more bit of the byte adds its weight to all rows so far."""
+    out, channels = weights.shape[:2]
+    width = 8 // size
+    full = np.zeros((weights.shape[2] * weights.shape[3], -(-channels // size) * size, out), np.int16)
+    full[:, :channels] = weights.transpose(2, 3, 1, 0).reshape(-1, channels, out)
+    full = full.reshape(-1, size, out)
+    table = np.empty((len(full), 256, out), np.uint8)
+    table[:, 0] = -np.minimum(full, 0).sum(axis=1) * ((1 << bits) - 1)
+    for k in range(8):
+        # modulo 256: a negative step brings the byte down; codes have `bits` bits, those above them are never set
+        step = (full[:, k // width] << k % width if k % width < bits else full[:, 0] * 0).astype(np.uint8)
+        np.add(table[:, :1 << k], step[:, None], out=table[:, 1 << k:2 << k])
+    return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +160,14 @@ class Kernel:
 
     def __call__(self, source: Map) -> Map:
         """(N, H, W, C) codes to (N, OH, OW, out), some images at a time."""
-        block = max(1, _BLOCK_BYTES // self.size)
+        pixels = self.geometry.out_height * self.geometry.out_width
+        block = max(1, _BLOCK_ROWS // pixels)
         source = source.reshape(len(source), self.geometry.height, self.geometry.width, -1)
-        parts = [self.finish(self.sums(source[start:start + block], self.geometry).reshape(-1, self.size))
-                 for start in range(0, len(source), block)]
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return whole.reshape(len(source), self.geometry.out_height, self.geometry.out_width, -1)
+        out = np.empty((len(source), self.size), self.finish.dtype)
+        for start in range(0, len(source), block):
+            part = slice(start, start + block)
+            self.finish(self.sums(source[part], self.geometry).reshape(-1, self.size), out[part])
+        return out.reshape(len(source), self.geometry.out_height, self.geometry.out_width, -1)
 
 
 def integer_type(lo: int, hi: int) -> np.dtype[Any]:

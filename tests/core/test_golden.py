@@ -52,7 +52,9 @@ def tables_are_matrix(seed, monkeypatch):
     assert isinstance(matrix.sums, golden_conv.Matrix)
     tables = golden_conv.kernel(node, params, source, 1 << 20, threshold)
     np.testing.assert_array_equal(matrix(codes), tables(codes))
-    monkeypatch.setattr(golden_conv, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(golden_conv, "_BLOCK_ROWS", 1)
+    monkeypatch.setattr(golden_conv, "_SLICE", 3)
+    tables = golden_conv.kernel(node, params, source, 1 << 20, threshold)
     np.testing.assert_array_equal(matrix(codes), tables(codes))
     if source.bits == 1 and node.weights == BIPOLAR_WEIGHTS:
         assert isinstance(tables.sums, golden_conv.Tables)
