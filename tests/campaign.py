@@ -16,6 +16,8 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +159,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bwnhw-") as cache, ProcessPoolExecutor(options.jobs) as pool, options.log.open("a") as log:
         if missing:  # alone, so that Verilator's library is compiled once
             first = one(missing[0], options.seed, Path(cache))
-            for row in (first, *pool.map(partial(one, seed=options.seed, cache=Path(cache)), missing[1:])):
+            for row in chain([first], pool.map(partial(one, seed=options.seed, cache=Path(cache)), missing[1:])):
                 rows.append(row)
                 log.write(json.dumps(row) + "\n")
                 log.flush()
