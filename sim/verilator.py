@@ -15,6 +15,7 @@ from bwnhw.sim.tools import Tools
 VERILATE = ("--cc", "--prefix", "Vtop", "-O3", "--x-initial", "unique", "--x-assign", "unique", "-Wno-lint",
             "--no-timing", "--output-split", "5000")
 COMPILE = ("-std=c++17", "-fPIC", "-w", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVERILATOR=1")
+SLOW = "slow"  # the unit with what Verilator itself calls slow: construction, initial values, symbols
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,12 @@ def _build_design(folder: Path, harness: Harness, interface: Interface, tools: T
     run([str(tools.verilator), *VERILATE, *harness.verilate, "--Mdir", str(model), "--top-module", interface.top,
          str(interface.verilog.resolve())], tools.environment(), "Verilator", folder)
     units = _units(harness.source, model, jobs)
+    flags = [f"-I{model}", *harness.compile]
     objects = [unit.with_suffix(".o") for unit in units]
-    flags = [f"-O{level}", f"-I{model}", *harness.compile]
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda unit, target: _compile_one(unit, target, flags, tools), units, objects))
+        # What runs once, before the first cycle, isn't worth optimising.
+        list(pool.map(lambda unit, target: _compile_one(unit, target, ["-O0" if unit.stem == SLOW else f"-O{level}", *flags], tools),
+                      units, objects))
     run([str(tools.compiler), *map(str, objects), *runtime, "-o", str(folder / harness.output), *harness.link, "-pthread"],
         tools.environment(), "the linker", folder)
     shutil.rmtree(model)
@@ -81,16 +84,19 @@ def _compile_one(source: Path, target: Path, flags: list[str], tools: Tools) -> 
 
 
 def _units(harness: Path, model: Path, jobs: int) -> list[Path]:
-    """One file per job that includes its share of the sources: the headers are read once per job, not once per source."""
+    """One file per job that includes its share of the sources, so that headers are read once per job, and one with the slow sources."""
     sources = sorted(model.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
+    slow = [source for source in sources if source.stem.endswith("Slow")]
     shares: list[list[Path]] = [[] for _ in range(jobs)]
     sizes = [0] * jobs
-    for source in [harness, *sources]:
+    for source in [harness, *(source for source in sources if source not in slow)]:
         least = sizes.index(min(sizes))
         shares[least].append(source)
         sizes[least] += source.stat().st_size
+    named = {SLOW: slow} | {f"unit{number}": share for number, share in enumerate(shares)}
     units = []
-    for number, share in enumerate(share for share in shares if share):
-        units.append(model / f"unit{number}.cc")
-        units[-1].write_text("".join(f'#include "{path}"\n' for path in share), encoding="utf-8")
+    for name, share in named.items():
+        if share:
+            units.append(model / f"{name}.cc")
+            units[-1].write_text("".join(f'#include "{path}"\n' for path in share), encoding="utf-8")
     return units
