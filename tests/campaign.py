@@ -17,7 +17,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
