@@ -19,6 +19,7 @@ from bwnhw.ops import label
 _WORD = 64
 _ROOT_BITS = 24
 """Bits that a score whose scale is a root is rounded to beyond the last place; proven to be enough, or refused."""
+_MOST_COMPARISONS = 10**8
 
 
 def comparable(builder: Builder, edge: Edge, op: Op) -> Edge:
@@ -86,33 +87,35 @@ def _rounded(slope: Row, offset: Row, ints: Ints, op: Op) -> tuple[list[int], li
     scale = Fraction(2) ** (_ROOT_BITS + reach.bit_length() - int(np.floor(np.log2(size))))
     half = Fraction(1, 2)
     mult, base = ([(s * scale + half).floor() for s in row] for row in (slope, offset))
-    for first, second in combinations(range(len(slope)), 2):
+    pairs = list(combinations(range(len(slope)), 2))
+    if len(pairs) * (ints.hi - ints.lo) > _MOST_COMPARISONS:
+        raise ModelError(f"{label(op)}: expected scales without roots for {len(slope)} classes of {ints.bits}-bit sums, found too "
+                         "many pairs to show that rounding the roots keeps their order")
+    for first, second in pairs:
         _prove((slope[first], offset[first], mult[first], base[first]), (slope[second], offset[second], mult[second], base[second]),
-               ints, scale, op)
+               ints, op)
     return mult, base
 
 
-def _prove(a: tuple[Surd, Surd, int, int], b: tuple[Surd, Surd, int, int], ints: Ints, scale: Fraction, op: Op) -> None:
-    """ModelError unless rounding changes the order of two channels' scores nowhere.
+def _prove(a: tuple[Surd, Surd, int, int], b: tuple[Surd, Surd, int, int], ints: Ints, op: Op) -> None:
+    """ModelError unless rounding changes the order of two channels' scores nowhere; each is (slope, offset, rounded slope and offset).
 
-    Each rounded score is within (|z| + 1)/2 of the exact one, times scale. Only where the rounded scores are closer than that can the
+    Each rounded score is within (|z| + 1)/2 of the exact one. Only where two rounded scores are closer than twice that can the
     order differ; those few pairs of integers are compared exactly.
     """
     reach = max(abs(ints.lo), abs(ints.hi)) + 1
+    a, b = (a, b) if b[2] else (b, a)
     if not b[2]:
-        a, b = b, a
-    z = np.arange(ints.lo, ints.hi + 1)
-    if not b[2]:
-        pairs = [(0, 0)]
+        slack, pairs = float(any(number[0].sign() for number in (a, b))), [(0, 0)]
     else:
-        # a's score is met by b's near this place; a window of `slack` around it holds every doubtful integer
-        place = (a[2] * z.astype(object) + (a[3] - b[3])) / abs(b[2]) * (1 if b[2] > 0 else -1)
-        slack = reach / abs(b[2]) + 1e-6 * reach
-        nearest = np.round(place.astype(float))
-        doubtful = np.abs(place.astype(float) - nearest) <= slack
-        if slack >= 0.5:
-            raise ModelError(f"{label(op)}: expected scales of the scores of similar size, found some too far apart to compare exactly")
-        pairs = [(int(p), int(q)) for p, q in zip(z[doubtful], nearest[doubtful], strict=True) if ints.lo <= q <= ints.hi]
+        # b's rounded score meets a's at this place; the float64 quotient's error is far below 2^-40 of the range
+        z = np.arange(ints.lo, ints.hi + 1)
+        place = (float(a[2]) * z + float(a[3] - b[3])) / b[2]
+        slack, nearest = reach / abs(b[2]) + reach * 2.0**-40, np.rint(place)
+        doubtful = (np.abs(place - nearest) <= slack) & (nearest >= ints.lo) & (nearest <= ints.hi)
+        pairs = list(zip(z[doubtful].tolist(), nearest[doubtful].astype(np.int64).tolist(), strict=True))
+    if slack >= 0.5:
+        raise ModelError(f"{label(op)}: expected scales of the scores of similar size, found some too far apart to compare exactly")
     for p, q in pairs:
         exact = sign_of_two_roots(a[0] * p + a[1], b[0] * q + b[1])
         rounded = a[2] * p + a[3] - b[2] * q - b[3]

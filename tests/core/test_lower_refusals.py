@@ -260,3 +260,36 @@ def test_pools_of_falling_sums_that_no_quantiser_follows():
     assert any(isinstance(node, Scale) for node in network.topology.nodes)
     x = (np.random.default_rng(0).integers(0, 2, (9, 1, 2, 2)) * 2 - 1).astype(np.float32)
     assert compare(built, network, x).equal
+
+
+def test_classes_whose_scores_tie_exactly_go_to_the_lowest_index():
+    graph = graph_of((6,), "BIPOLAR")
+    graph.op("MatMul", np.tile(np.array([[1.0], [1], [1], [-1], [-1], [1]]), (1, 3)))
+    graph.op("BatchNormalization", [1, 2, 1], [0.5, 0.5, 0.5], [0, 0, 0], [2, 8, 2], epsilon=float(np.float32(2**-20)))
+    # the second scale is a little greater than the other two, which are equal
+    graph.op("ArgMax", axis=1, keepdims=0, select_last_index=0)
+    network = lower(graph.build())
+    codes = np.array(list(np.ndindex(*[2] * 6))).reshape(-1, 6, 1, 1)
+    best = golden.outputs(network, codes).reshape(-1)
+    sums = (codes.reshape(-1, 6) * 2 - 1) @ np.array([1, 1, 1, -1, -1, 1])
+    root = [np.sqrt(np.longdouble(v) + np.longdouble(2) ** -20) for v in (2, 8)]
+    first, second = sums / root[0] + 0.5, 2 * sums / root[1] + 0.5
+    np.testing.assert_array_equal(best, np.where(second > first, 1, 0))
+    assert set(best.tolist()) == {0, 1}
+
+
+def test_scales_too_far_apart_or_too_wide_for_64_bits_are_refused():
+    for scale, word in ((np.array([1e-30, 1e30]), "64 bits"), (np.array([1, 1 / 3]), None)):
+        graph = graph_of((6,), "BIPOLAR")
+        graph.op("MatMul", np.ones((6, 2)))
+        graph.op("Mul", scale)
+        if word is None:
+            lower(graph.build())
+            continue
+        with pytest.raises(ModelError, match=word):
+            lower(graph.build())
+    graph = graph_of((6,), "BIPOLAR")
+    graph.op("MatMul", np.ones((6, 2)))
+    graph.op("BatchNormalization", [1e-20, 1e10], [0, 0], [0, 0], [2, 3], epsilon=1e-5)
+    with pytest.raises(ModelError, match="too far apart|64 bits"):
+        lower(graph.build())
