@@ -1,10 +1,11 @@
-"""Measure what the blocks' features cost: synthesise seeded random blocks one by one, fit the costs, print the residuals.
+"""Measure what the blocks' features cost: synthesise seeded random designs block by block, fit the costs, print the residuals.
 
-    python benchmarks/calibrate_resources.py [--write] [--seed N] [--json FILE] [--reuse FILE]
+    python benchmarks/calibrate_resources.py [--write] [--designs N] [--json FILE] [--reuse FILE]
 
-`--write` replaces bwnhw/coefficients.json. The blocks are drawn at random and belong to no network of the zoo; a network's whole design is
-held against its estimate by estimate_vs_synth.py. Takes about 20 minutes on one core. `--reuse` fits again to the counts of an earlier
-`--json FILE` of the same seed, without synthesis.
+Every design is synthesised once per family with its blocks kept apart, so that each is counted where it works. `--write` replaces
+bwnhw/coefficients.json. The designs are drawn at random and none is of the zoo; whole designs of the zoo are held against their
+estimates by estimate_vs_synth.py. Takes about half an hour on one core. `--reuse` takes the counts of an earlier `--json FILE` and
+synthesises only what is missing there.
 """
 
 import argparse
@@ -14,119 +15,142 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from amaranth.back import verilog
-from amaranth.lib import wiring
-from random_blocks import Drawn, draw_blocks
+from random_designs import draw
 from scipy.optimize import nnls
 
+from bwnhw.blocks import Design, Downsize, Fifo, Upsize, Window
 from bwnhw.fabric import FAMILIES
 from bwnhw.files import write_text
-from bwnhw.rtl.netlist import Count, count
+from bwnhw.rtl.emit import emit
+from bwnhw.rtl.netlist import count
 from bwnhw.rtl.synth import SCRIPTS, run_yosys, yosys_command
-from bwnhw.structure import bill
+from bwnhw.rtl.top import build
+from bwnhw.structure import Bill, Block, bill, credits, shell, stage_blocks
 
 TARGET = Path(__file__).parent.parent / "bwnhw" / "coefficients.json"
-BATCH = 30  # blocks in one synthesis run
-PORT = re.compile(r"^\s*(input|output)\s+(\[[^\]]*\]\s*)?(\S+?)\s*;", re.MULTILINE)
+Row = dict[str, Any]
 
 
-class Measured(NamedTuple):
-    """What synthesis made of a block."""
-
-    luts: int
-    ffs: int
-    brams: int
-
-
-def emitted(component: wiring.Component, number: int) -> str:
-    """The component's Verilog, its top module b<number> kept apart from its neighbours through synthesis."""
-    text = verilog.convert(component, name=f"b{number}", emit_src=False, strip_internal_attrs=True)
-    return text.replace(f"module b{number}(", f"(* keep_hierarchy *) module b{number}(", 1)
-
-
-def wrapper(texts: Sequence[str]) -> str:
-    """A top module whose ports are all the ports of all blocks."""
-    ports, instances = [], []
-    for number, text in enumerate(texts):
-        body = text[text.index(f"module b{number}("):]
-        found = PORT.findall(body[:body.index("endmodule")])
-        ports += [f"{way} {width} b{number}_{name}" for way, width, name in found]
-        instances.append(f"b{number} i{number} ({', '.join(f'.{name}(b{number}_{name})' for _, _, name in found)});")
-    return "\n".join([f"module top({', '.join(ports)});", *instances, "endmodule", ""])
+def block_names(laid: Design) -> list[tuple[str, Block]]:
+    """The name of every block's module, without prefix, and the block."""
+    named: list[tuple[str, Block]] = []
+    for stage in laid.stages:
+        resizers = cores = 0
+        for block in stage_blocks(stage):
+            if isinstance(block, Upsize | Downsize):
+                part, resizers = f"resize_{resizers}", resizers + 1
+            elif isinstance(block, Window | Fifo):
+                part = type(block).__name__.lower()
+            else:
+                part, cores = f"{type(block).__name__.lower()}_{cores}", cores + 1
+            named.append((f"{stage.name}_{part}", block))
+    return named
 
 
-def synthesised(drawn: Sequence[Drawn], family: str) -> tuple[list[Count], str]:
-    """Counts of every block, `BATCH` of them at a time in one run; Yosys' version."""
-    counts: list[Count] = []
-    for start in range(0, len(drawn), BATCH):
-        texts = [emitted(block.component, number) for number, block in enumerate(drawn[start:start + BATCH])]
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "blocks.v").write_text("\n".join([*texts, wrapper(texts)]))
-            script = f"read_verilog blocks.v; {SCRIPTS[family].format(top='top')}; write_json blocks.json"
-            tool = run_yosys([*yosys_command(None), "-p", script], folder, 7200)
-            modules = json.loads((Path(folder) / "blocks.json").read_text())["modules"]
-        counts += [count({"modules": {"block": modules[f"b{number}"]}}, family) for number in range(len(texts))]
-        print(f"{family}: {len(counts)} of {len(drawn)} blocks", file=sys.stderr, flush=True)
+def synthesised(seed: int, family: str) -> tuple[dict[str, Row], str]:
+    """Counts of every block of a random design by the name of its module, and of what lies between them as "rest"; Yosys' version."""
+    network, plan = draw(seed)
+    top = build(network, plan)
+    names = {f"net_{name}" for name, _ in block_names(top.design)}
+    text = re.sub(r"^module (\w+)", lambda found: f"(* keep_hierarchy *) {found[0]}" if found[1] in names else found[0],
+                  emit(top, "net"), flags=re.MULTILINE)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "net.v").write_text(text)
+        tool = run_yosys([*yosys_command(None), "-p", f"read_verilog net.v; {SCRIPTS[family].format(top='net')}; write_json net.json"],
+                         folder, 7200)
+        modules = json.loads((Path(folder) / "net.json").read_text())["modules"]
+    counts: dict[str, Row] = {}
+    for name, module in modules.items():
+        cells = {label: cell for label, cell in module["cells"].items() if not cell["type"].startswith("net_")}
+        if name == "net" or name in names:
+            found = count({"modules": {name: {"cells": cells}}}, family)
+            counts[name.removeprefix("net_") if name != "net" else "rest"] = {"luts": found.luts, "ffs": found.ffs, "brams": found.brams}
     return counts, tool
 
 
-def fitted(blocks: Sequence[Drawn], counts: Sequence[Measured], family: str) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def rest(laid: Design) -> Bill:
+    """What lies between the blocks: shell and credits."""
+    whole = shell(laid)
+    for stage in laid.stages:
+        part = credits(stage.fifo)
+        whole = Bill(whole.part + part.part, whole.features + part.features)
+    return whole
+
+
+def fitted(measured: dict[str, dict[str, Row]], family: str) -> tuple[dict[str, float], list[Row]]:
     """(cost of every feature, one row per block): non-negative least squares of relative errors."""
-    bills = [bill(drawn.block, family) for drawn in blocks]
+    rows: list[Row] = []
+    bills = []
+    for seed, counts in measured.items():
+        laid = build(*draw(int(seed))).design
+        for name, block in block_names(laid):
+            if name in counts:  # a block that does nothing is optimised away
+                bills.append(bill(block, family))
+                rows.append({"design": seed, "name": name, "block": type(block).__name__, "what": str(block), **counts[name]})
+        bills.append(rest(laid))
+        rows.append({"design": seed, "name": "rest", "block": "rest", "what": "shell and credits", **counts["rest"]})
     names = sorted({name for found in bills for name, number in found.features.items() if number})
     matrix = np.array([[found.features[name] for name in names] for found in bills], float)
-    wanted = np.array([c.luts - found.part.luts for c, found in zip(counts, bills, strict=True)], float)
-    weights = 1 / np.array([max(20.0, c.luts) for c in counts])
+    wanted = np.array([row["luts"] - found.part.luts for row, found in zip(rows, bills, strict=True)], float)
+    weights = 1 / np.sqrt(np.array([max(20.0, row["luts"]) for row in rows]))
     costs, _ = nnls(matrix * weights[:, None], wanted * weights)
     table = {name: round(float(cost), 4) for name, cost in zip(names, costs, strict=True)}
-    estimates = [found.part.luts + sum(table[name] * number for name, number in found.features.items()) for found in bills]
-    rows = [{"block": type(drawn.block).__name__, "luts": round(estimate), "measured_luts": c.luts, "ffs": found.part.ffs,
-             "measured_ffs": c.ffs, "brams": found.part.brams, "measured_brams": c.brams, "what": drawn.what}
-            for drawn, found, estimate, c in zip(blocks, bills, estimates, counts, strict=True)]
+    for row, found in zip(rows, bills, strict=True):
+        luts = found.part.luts + sum(table[name] * number for name, number in found.features.items())
+        row["estimated"] = {"luts": round(luts), "ffs": found.part.ffs, "brams": found.part.brams}
     return table, rows
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """Errors by kind of block."""
+def summary(rows: Sequence[Row]) -> str:
+    """Errors by kind of block, and of whole designs."""
     lines = []
     for kind in sorted({row["block"] for row in rows}):
-        mine = [row for row in rows if row["block"] == kind]
-        errors = [abs(row["luts"] - row["measured_luts"]) / max(1, row["measured_luts"]) for row in mine]
-        ffs = [abs(row["ffs"] - row["measured_ffs"]) / max(1, row["measured_ffs"]) for row in mine]
-        total = sum(row["luts"] for row in mine) / max(1, sum(row["measured_luts"] for row in mine))
-        rams = sum(row["brams"] != row["measured_brams"] for row in mine)
-        lines.append(f"  {kind:11s} {len(mine):3d} blocks: LUT sum {total:5.2f} of measured, mean error {np.mean(errors):6.1%}, "
-                     f"worst {max(errors):7.1%}; FF mean error {np.mean(ffs):6.1%}; {rams} with other BRAM count")
-    return "\n".join(lines)
+        lines.append(f"  {kind:11s}" + _errors([[row] for row in rows if row["block"] == kind]))
+    designs = [[row for row in rows if row["design"] == seed] for seed in sorted({row["design"] for row in rows})]
+    return "\n".join([*lines, "  designs    " + _errors(designs)])
+
+
+def _errors(groups: Sequence[Sequence[Row]]) -> str:
+    """LUT and flip-flop errors of sums over groups of rows."""
+    text = f"{len(groups):4d}"
+    for name in ("luts", "ffs"):
+        pairs = [(sum(row["estimated"][name] for row in group), sum(row[name] for row in group)) for group in groups]
+        errors = [abs(estimated - found) / max(1, found) for estimated, found in pairs]
+        text += (f"  {name}: sum {sum(e for e, _ in pairs) / max(1, sum(f for _, f in pairs)):5.2f} of measured, "
+                 f"mean error {np.mean(errors):6.1%}, worst {max(errors):7.1%};")
+    wrong = sum(any(row["estimated"]["brams"] != row["brams"] for row in group) for group in groups)
+    return f"{text}  {wrong} with other BRAM count"
 
 
 def main() -> None:
     """Draw, synthesise, fit, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--designs", type=int, default=18)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--reuse", type=Path)
     options = parser.parse_args()
-    blocks = draw_blocks(options.seed)
-    before = json.loads(options.reuse.read_text()) if options.reuse else None
-    result: dict[str, Any] = {"seed": options.seed, "blocks": len(blocks), "luts": {}}
-    rows: dict[str, Any] = {}
-    measured: dict[str, Any] = {}
+    result: dict[str, Any] = {"designs": options.designs, "tool": None, "luts": {}}
+    measured: dict[str, Any] = json.loads(options.reuse.read_text())["counts"] if options.reuse else {}
+    for seed in range(options.designs):
+        for family in FAMILIES:
+            known = measured.setdefault(family, {})
+            if str(seed) not in known:
+                known[str(seed)], measured["tool"] = synthesised(seed, family)
+                print(f"{family}: design {seed} of {options.designs}", file=sys.stderr, flush=True)
+        if options.json:
+            write_text(options.json, json.dumps({"counts": measured}, indent=1) + "\n")
+    result["tool"] = measured["tool"]
     for family in FAMILIES:
-        if before:
-            counts, result["tool"] = [Measured(*numbers) for numbers in before["counts"][family]], before["tool"]
-        else:
-            found, result["tool"] = synthesised(draw_blocks(options.seed), family)
-            counts = [Measured(c.luts, c.ffs, c.brams) for c in found]
-        result["luts"][family], rows[family] = fitted(blocks, counts, family)
-        measured[family] = [list(c) for c in counts]
-        print(f"{family}, {result['tool']}\n{summary(rows[family])}")
+        result["luts"][family], rows = fitted(measured[family], family)
+        print(f"{family}, {result['tool']}\n{summary(rows)}")
+        measured[f"{family} rows"] = rows
     if options.json:
-        write_text(options.json, json.dumps({**result, "counts": measured, "rows": rows}, indent=1) + "\n")
+        write_text(options.json, json.dumps({"counts": {k: v for k, v in measured.items() if not k.endswith("rows")},
+                                             "rows": {k: v for k, v in measured.items() if k.endswith("rows")}}, indent=1) + "\n")
     if options.write:
         write_text(TARGET, json.dumps({"measured_by": "benchmarks/calibrate_resources.py --write", **result}, indent=1) + "\n")
 

@@ -10,7 +10,7 @@ FAMILIES = ("xc7", "ecp5")
 # Block RAM shapes (depth, width) of one 18-kbit block.
 BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 # Yosys prefers LUT memory while it takes fewer LUTs than this for each block RAM that it would need.
-LUTS_PER_BLOCK = {"xc7": 100, "ecp5": 200}
+LUTS_PER_BLOCK = {"xc7": 89, "ecp5": 250}
 SHORTEST_SRL = 3  # a shorter line of registers stays registers
 
 
@@ -46,18 +46,19 @@ def lut_memory(depth: int, width: int, family: str) -> int:
     return 6 * banks * -(-width // 4) + (2 * banks - 2 if banks > 1 else 0) + width * -(-3 * (banks - 1) // 4)
 
 
-def memory(depth: int, width: int, family: str, synchronous: bool) -> Part:
-    """A memory as Yosys maps it: distributed, or block RAM where that is cheaper and the read port is synchronous."""
+def memory(depth: int, width: int, family: str, synchronous: bool, copies: int = 1) -> Part:
+    """A memory in `copies` that are written alike, as Yosys maps it: distributed, or block RAM where that is cheaper and the read port
+    is synchronous."""
     luts = lut_memory(depth, width, family)
     if depth * width <= 4 or depth <= 2 and width < 3:  # too small for any RAM: registers
-        return Part(2 * width + depth, width * (depth + synchronous))
+        return Part(2 * width + depth, width * (depth + synchronous)).times(copies)
     count = blocks(depth, width)
     if not synchronous or luts <= LUTS_PER_BLOCK[family] * count:
-        return Part(luts, width if synchronous else 0)
+        return Part(luts, width if synchronous else 0).times(copies)
     if family == "xc7":
-        return Part(0, 0, count)
-    address = (depth - 1).bit_length()  # ECP5's block RAM doesn't read old data in a collision: Yosys puts that round it
-    return Part(width + address + 2, 2 * width + address, count)
+        return Part(0, 0, count * copies)
+    # ECP5's block RAM doesn't read old data in a collision: Yosys compares the addresses and brings the written word round.
+    return Part(copies * (width + index_bits(depth) // 2 + 1), width + 2 * copies, count * copies)
 
 
 def delay(width: int, cycles: int, family: str) -> Part:

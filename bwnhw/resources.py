@@ -9,14 +9,14 @@ from functools import cache
 from importlib.resources import files
 
 from bwnhw.blocks import Design, Stage
-from bwnhw.errors import InputError
+from bwnhw.errors import InputError, PlanError
 from bwnhw.fabric import FAMILIES
-from bwnhw.structure import Block, bill, stage_blocks
+from bwnhw.structure import Bill, Block, bill, credits, shell, stage_blocks
 
 
 @dataclass(frozen=True)
 class BlockResources:
-    """One block: `kind` is its class in `bwnhw.blocks`; `brams` are 18-kbit block RAMs; all numbers are estimates."""
+    """One block: `kind` is its class in `bwnhw.blocks`, "Credits" or "Shell"; `brams` are 18-kbit block RAMs; all numbers are estimates."""
 
     kind: str
     luts: int
@@ -90,27 +90,28 @@ def resources(design: Design, family: str = "xc7") -> Resources:
     """
     if family not in FAMILIES:
         raise InputError(f"resources: family must be one of {', '.join(FAMILIES)}, not {family!r}")
-    beats = index_beats(design)
-    shell = BlockResources("Shell", round(_coefficients()[family].get("shell_bits", 0.0) * beats), beats, 0, 0)
-    return Resources(family, tuple(stage_resources(stage, family) for stage in design.stages), shell)
+    return Resources(family, tuple(stage_resources(stage, family) for stage in design.stages), _sized("Shell", shell(design), family))
 
 
 def stage_resources(stage: Stage, family: str) -> StageResources:
     """The estimate of one stage."""
-    return StageResources(stage.name, stage.nodes, tuple(block_resources(block, family) for block in stage_blocks(stage)))
+    blocks = tuple(block_resources(block, family) for block in stage_blocks(stage))
+    return StageResources(stage.name, stage.nodes, (*blocks, _sized("Credits", credits(stage.fifo), family)))
 
 
 def block_resources(block: Block, family: str) -> BlockResources:
     """The estimate of one block."""
-    found = bill(block, family)
+    return _sized(type(block).__name__, bill(block, family), family)
+
+
+def _sized(kind: str, found: Bill, family: str) -> BlockResources:
+    """A bill with its features at their cost. Raises PlanError for a feature that was never measured."""
     costs = _coefficients()[family]
-    luts = found.part.luts + sum(costs.get(name, 0.0) * count for name, count in found.features.items())
-    return BlockResources(type(block).__name__, round(luts), found.part.ffs, found.part.brams, found.weight_bits)
-
-
-def index_beats(design: Design) -> int:
-    """Bits of the shell's two counters of beats per image."""
-    return (design.input.beats - 1).bit_length() + (design.output.beats - 1).bit_length()
+    unknown = sorted(name for name, count in found.features.items() if count and name not in costs)
+    if unknown:
+        raise PlanError(f"resources: the cost of {unknown[0]} must be in coefficients.json, but it was never measured on {family}")
+    luts = found.part.luts + sum(costs[name] * count for name, count in found.features.items() if count)
+    return BlockResources(kind, round(luts), found.part.ffs, found.part.brams, found.weight_bits)
 
 
 @cache

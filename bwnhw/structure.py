@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bwnhw.blocks import Array, Best, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize, Window, popcount_latency
+from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize, Window, popcount_latency
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, blocks, delay, index_bits, memory
 
@@ -47,11 +47,23 @@ def _downsize(block: Downsize, family: str) -> Bill:
 def _fifo(block: Fifo, family: str) -> Bill:
     pointers, level = index_bits(block.depth), block.depth.bit_length()
     width = block.lanes * block.bits
-    found = Bill(memory(block.depth, width, family, block.depth > 64) + Part(0, 2 * pointers + 2 * level),
-                 Counter(fifo=1, fifo_bits=2 * pointers + 2 * level))
+    found = Bill(memory(block.depth, width, family, block.depth > 64) + Part(0, 2 * pointers + level),
+                 Counter(fifo=1, fifo_bits=2 * pointers + level))
     if block.depth & (block.depth - 1):
         found.features["fifo_wrap_bits"] += 2 * pointers
     return found
+
+
+def credits(block: Fifo) -> Bill:
+    """The counter of a FIFO's free places, and the handshakes of its stage."""
+    level = block.depth.bit_length()
+    return Bill(Part(0, level), Counter(credits=1, credit_bits=level))
+
+
+def shell(design: Design) -> Bill:
+    """What stands between the ports and the stages: two counters of beats, the frame error, the reset's register."""
+    beats = index_bits(design.input.beats) + index_bits(design.output.beats)
+    return Bill(Part(0, beats + 2), Counter(shell=1, shell_bits=beats))
 
 
 def _window(block: Window, family: str) -> Bill:
@@ -63,7 +75,7 @@ def _window(block: Window, family: str) -> Bill:
     walk = index_bits(geometry.out_height) + index_bits(geometry.out_width)
     fold, offset = index_bits(block.fold_depth), index_bits(block.classes * block.groups)
     shift = index_bits(max(step.shift for step in block.steps) + 1)
-    found = Bill(memory(block.depth, block.lanes * block.bits, family, True).times(block.taps))
+    found = Bill(memory(block.depth, block.lanes * block.bits, family, True, block.taps))
     found.part += Part(0, data * block.planes + counted + walk + 3 * address + 2 * (address + 1) + 4 * fold + 2 * (3 + shift + offset))
     found.features.update(window=1, window_address_bits=block.taps * address, window_count_bits=counted, window_walk_bits=walk,
                           window_free_bits=2 * address, window_fold_bits=fold, window_classes=block.classes,
@@ -110,10 +122,23 @@ def _array(block: Array, family: str) -> Bill:
         _weights(row, block, lanes, family)
         skew += delay(lanes, column, family)
     _accumulator(row, block, family)
+    row.part += _passing(block, family)
     features = Counter({name: count * block.pe for name, count in row.features.items()})
     features["array_edge"] += 1
     part = row.part.times(block.pe) + skew + _edges(block, family)
+    if block.memory == "block" and fold:
+        part += Part(0, -fold * block.columns)  # the last row's fold counters address nothing below it
     return Bill(part, features, block.pe * block.fold_depth * block.lanes)
+
+
+def _passing(block: Array, family: str) -> Part:
+    """The lowest bits of a partial sum pass through the columns of higher planes unchanged: shift registers where there are any."""
+    saved = Part()
+    for plane in range(block.planes - 1):
+        cycles = 1 + block.lane_columns * (block.planes - 1 - plane)
+        line = delay(1, cycles, family)
+        saved += Part(line.luts, line.ffs - cycles)
+    return saved
 
 
 def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
@@ -152,9 +177,11 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
     if late:
         row.features["acc_late_bits"] += bits
     if block.offsets > 1:
-        row.part += Part(0, bits + 2 * block.flips)
+        # Bits of a table of n entries that are constant, equal or inverse to each other are one: there are 2**(n−1) − 1 others.
+        distinct = min(bits - 2, (1 << min(block.offsets - 1, 8)) - 1)
+        row.part += Part(0, distinct + (2 if block.offsets > 2 else 1) * block.flips)
         row.features["acc_offset_bits"] += bits
-        _table(row.features, block.offsets, bits + block.flips, family)
+        _table(row.features, block.offsets, distinct + block.flips, family)
     row.features["rows"] += 1
 
 
