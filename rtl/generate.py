@@ -132,5 +132,5 @@ def _lint(prefix: str) -> str:
     """Verilator's configuration file: what it may not warn about in our Verilog, and why."""
     lines = ["`verilator_config"]
     for rule, reason in WAIVERS:
-        lines += [f"// {reason}", f'lint_off -rule {rule} -file "*{prefix}.v"']
+        lines += [f"// {reason}", *(f'lint_off -rule {rule} -file "{folder}{prefix}.v"' for folder in ("", "*/"))]
     return "\n".join([*lines, ""])
