@@ -86,7 +86,7 @@ def compare(graph: Graph, network: Network, images: ArrayLike) -> Comparison:
     graph = simplify(graph)
     source = graph.inputs[0]
     codes = encode(network, images)
-    values = np.asarray(images).reshape(len(codes), *source.shape[1:])
+    values = _as_graph(np.asarray(images), source.shape[1:])
     total: dict[int, LayerComparison] = {}
     for start in range(0, len(codes), _BATCH):
         for found in _layers(graph, network, values[start:start + _BATCH], codes[start:start + _BATCH], start):
@@ -94,6 +94,14 @@ def compare(graph: Graph, network: Network, images: ArrayLike) -> Comparison:
     if len(codes) and not total:
         raise ModelError("the network: expected nodes that stand for tensors of the graph, found none: it comes from another model")
     return Comparison(len(codes), tuple(total.values()))
+
+
+def _as_graph(images: Array, shape: tuple[int, ...]) -> Array:
+    """Images in any of the layouts that `encode` takes, in the graph input's own."""
+    found = images.shape[1:]
+    if found != shape and len(found) == len(shape) == 3:
+        images = np.moveaxis(images, 3, 1) if found == (*shape[1:], shape[0]) else np.moveaxis(images, 1, 3)
+    return images.reshape(len(images), *shape)
 
 
 def _layers(graph: Graph, network: Network, images: Array, codes: Array, start: int) -> Iterator[LayerComparison]:

@@ -46,6 +46,22 @@ def test_equal_networks_are_equal():
     assert [layer.values for layer in result.layers][:3] == [70 * 36, 70 * 144, 70 * 144]
 
 
+def test_images_may_come_with_channels_last():
+    graph = graph_of((2, 3, 4), "UINT8")
+    graph.op("Conv", np.array([1.0, -1]).reshape(1, 2, 1, 1), kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0), dilations=(1, 1),
+             group=1)
+    last = graph_of((3, 4, 2), "UINT8")
+    last.op("Transpose", perm=(0, 3, 1, 2))
+    last.op("Conv", np.array([1.0, -1]).reshape(1, 2, 1, 1), kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0), dilations=(1, 1),
+            group=1)
+    x = np.arange(48, dtype=np.float32).reshape(2, 2, 3, 4)
+    for built in (graph.build(), last.build()):
+        for images in (x, np.moveaxis(x, 1, 3)):
+            network = lower(built)
+            np.testing.assert_array_equal(encode(network, images), x)
+            assert compare(built, network, images).equal
+
+
 def test_a_broken_weight_is_found_in_its_layer():
     graph, network, x = two_layers()
 
