@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_graphs import graph_of
 
-from bwnhw import golden
+from bwnhw import golden, reference
 from bwnhw.codes import accuracy, encode
 from bwnhw.compare import compare
 from bwnhw.errors import ImageError, ModelError
@@ -236,6 +236,10 @@ def test_a_residual_adds_codes():
     assert any(isinstance(node, Add) for node in network.topology.nodes)
     x = (np.random.default_rng(0).integers(0, 2, (9, 2, 3, 3)) * 2 - 1).astype(np.float32)
     assert compare(built, network, x).equal
+    codes = encode(network, x)
+    for a, b in zip(reference.run(network, codes), golden.run(network, codes), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(golden.outputs(network, codes), b)
 
 
 def test_an_average_before_a_dense_layer_is_a_sum():
