@@ -42,7 +42,8 @@ class Geometry:
         rows, cols = self.origins
         last_row = np.minimum(rows + self.kernel[0], self.height) - 1
         last_col = np.minimum(cols + self.kernel[1], self.width) - 1
-        return (last_row[:, None] * self.width + last_col[None, :] + 1).reshape(-1)
+        need: NDArray[np.int64] = last_row[:, None] * self.width + last_col[None, :] + 1
+        return need.reshape(-1)
 
     @cached_property
     def keep(self) -> NDArray[np.int64]:
@@ -54,7 +55,8 @@ class Geometry:
         rows, cols = self.origins
         first = np.maximum(rows, 0)[:, None] * self.width + np.maximum(cols, 0)[None, :]
         next_row = np.maximum(rows + self.stride[0], 0)[:, None] * self.width
-        return np.minimum(first, next_row).reshape(-1)
+        keep: NDArray[np.int64] = np.minimum(first, next_row)
+        return keep.reshape(-1)
 
     @cached_property
     def row_classes(self) -> tuple[tuple[int, int], ...]:
@@ -76,7 +78,8 @@ class Geometry:
         """(pixels,) border class of every output pixel."""
         rows = [self.row_classes.index(_clip(o, self.kernel[0], self.height)) for o in self.origins[0].tolist()]
         cols = [self.col_classes.index(_clip(o, self.kernel[1], self.width)) for o in self.origins[1].tolist()]
-        return (np.array(rows)[:, None] * len(self.col_classes) + np.array(cols)[None, :]).reshape(-1)
+        classes: NDArray[np.int64] = np.array(rows)[:, None] * len(self.col_classes) + np.array(cols)[None, :]
+        return classes.reshape(-1)
 
     @cached_property
     def class_masks(self) -> NDArray[np.bool_]:
