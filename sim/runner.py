@@ -6,6 +6,7 @@ our own; all the parent sees is the JUnit file. Run as a program: `python -I -m 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from bwnhw.errors import MismatchError, MissingError, ToolError
-from bwnhw.files import write_bytes
 from bwnhw.sim.cache import cached
 from bwnhw.sim.case import Case, Report, read_report, write_case
 from bwnhw.sim.interface import Interface, read_interface
@@ -47,7 +47,9 @@ def run_bench(case: Case, tools: Tools, cache: Path, *, waves: Path | None = Non
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         status = _run_child(folder, tools, progress)
         if waves and (folder / "dump.vcd").exists():
-            write_bytes(waves, (folder / "dump.vcd").read_bytes())
+            partial = waves.with_name(f".{waves.name}.part")
+            shutil.move(folder / "dump.vcd", partial)  # perhaps to another file system, and too large to hold
+            partial.replace(waves)
         passed = read_results(folder / "results.xml", folder / "log", status)
         report = read_report(Path(case.report)) if Path(case.report).exists() else Report((), (), {})
     return passed, report

@@ -21,9 +21,10 @@ SIDECAR = {
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build cache that lives as long as the test run."""
-    return tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A build cache that lives as long as the test run, shared by the workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if hasattr(request.config, "workerinput") else base) / "builds"
 
 
 @pytest.fixture
