@@ -21,6 +21,7 @@ class SlidingWindow(wiring.Component):
 
     def __init__(self, window: Window) -> None:
         self._window = window
+        self._tables = walk_tables(window)
         super().__init__({
             "i": In(StreamSignature(window.lanes, window.bits)),
             "credit": In(1),
@@ -122,9 +123,8 @@ class SlidingWindow(wiring.Component):
         """For every tap beat, whether the copy's tap lies in the map; one entry where that is always the same constant."""
         window = self._window
         height, width = window.geometry.kernel
-        tables = walk_tables(window)
-        rows = [_bit(tables["rows"], walk.rows, row) for row in range(height)]
-        columns = [_bit(tables["columns"], walk.columns, column) for column in range(width)]
+        rows = [_bit(self._tables["rows"], walk.rows, row) for row in range(height)]
+        columns = [_bit(self._tables["columns"], walk.columns, column) for column in range(width)]
         inside: list[Value] = []
         for tap in range(copy, window.tap_beats * window.taps, window.taps):
             factors = [rows[tap // width], columns[tap % width]] if tap < height * width else [Const(0, 1)]
