@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bwnhw import cli
+from bwnhw import cli, zoo
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -74,3 +75,54 @@ def test_help_examples_parse(name: str, capsys: pytest.CaptureFixture[str]) -> N
         cli.main([name, "--help"])
     example = capsys.readouterr().out.split("example:\n")[1].strip()
     cli.parser().parse_args(example.split()[1:])
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """(tag, code) of a document's Python blocks."""
+    return re.findall(r"^```python *(\w*)\n(.*?)^```", path.read_text(), re.S | re.M)
+
+
+@pytest.mark.parametrize("tag", [
+    "onnx", pytest.param("torch", marks=pytest.mark.train), pytest.param("brevitas", marks=pytest.mark.train)])
+def test_bring_your_model(tag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each way of the document gives a file that is lowered exactly: float graph and integers agree on random images."""
+    code = dict(blocks(ROOT / "docs" / "bring-your-model.md"))[tag]
+    (tmp_path / "way.py").write_text(code)
+    run(tmp_path, "way.py")
+    model = next(tmp_path.glob("*.onnx"))
+    random = np.random.default_rng(1)
+    pixels = random.integers(0, 256, (20, 1, 8, 8), np.uint8)
+    real = random.standard_normal((20, 64) if tag == "onnx" else (20, 1, 8, 8)).astype(np.float32)
+    np.save(tmp_path / "x.npy", pixels if tag == "torch" else real)
+    assert cli.main(["inspect", str(model), "--images", str(tmp_path / "x.npy")]) == 0, capsys.readouterr().err
+    assert "Float graph and integer network, 20 images" in capsys.readouterr().out
+    assert cli.main(["estimate", str(model)]) == 0
+
+
+@pytest.mark.slow
+def test_tutorial(tmp_path: Path) -> None:
+    """Its commands, one after the other in one folder, then its Python."""
+    tutorial = ROOT / "docs" / "tutorial.md"
+    commands = re.findall(r"^```sh\n(bwnhw .*?)\n```", tutorial.read_text(), re.M)
+    assert len(commands) == 6
+    for command in commands:
+        run(tmp_path, "-m", "bwnhw.cli", *command.replace("ZOO", str(zoo.folder())).split()[1:])
+    ((_, code),) = blocks(tutorial)
+    assert run(tmp_path, "-c", code).strip().endswith("True")
+
+
+@pytest.mark.parametrize(("document", "arguments"), [
+    ("README.md", ["estimate", "digits-conv", "--interval", "256"]),
+    ("docs/tutorial.md", ["estimate", "digits-conv", "--interval", "2000", "--clock", "100"])])
+def test_output_in_documents_is_what_is_printed(document: str, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 0
+    shown = [line.strip() for line in (ROOT / document).read_text().splitlines()]
+    assert [line for line in capsys.readouterr().out.splitlines() if line.strip() and line.strip() not in shown] == []
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_accuracies_in_the_readme_are_the_cards(name: str) -> None:
+    card = zoo.card(name)
+    assert card is not None
+    row = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| `{name}` |"))
+    assert row.endswith(f"| {100 * card['accuracy_integer']:.2f} % |")

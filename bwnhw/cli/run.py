@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from bwnhw.cli.chain import Model
 
 OUT = Path("bwnhw-out")
+DEMO = "digits-conv"
+DEMO_INTERVAL = 256  # cycles; four times the fastest that the planner finds, so that synthesis and with it the chain take about a minute
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = add_command(commands, "run", _run, "take a network through the whole chain: lower, compare, plan, estimate, generate, "
                          "simulate, synthesise", "bwnhw run --family ecp5 --json run.json")
-    parser.add_argument("model", metavar="MODEL", nargs="?", default="digits-conv",
-                        help="an ONNX file with QONNX's quantisers, or a network that ships (default: %(default)s)")
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="an ONNX file with QONNX's quantisers, or a network that ships "
+                        f"(default: {DEMO} --interval {DEMO_INTERVAL})")
     parser.add_argument("-o", "--out", metavar="DIR", type=Path, help=f"the folder to write (default: {OUT}/NAME)")
     add_folding(parser)
     add_family(parser)
@@ -40,6 +42,9 @@ def _run(options: argparse.Namespace) -> None:
         from bwnhw.sim.verify import simulate
     from bwnhw.rtl.synth import synth, yosys_command
 
+    if options.model is None:
+        options.model = DEMO
+        options.interval = options.interval or (None if options.plan else DEMO_INTERVAL)
     yosys_command(options.yosys)  # missing? then say so now, not after the simulation
     model = chain.read_model(options.model)
     images, labels = _compared(model, options.images or zoo.test_images(options.model))

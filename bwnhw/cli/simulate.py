@@ -9,7 +9,7 @@ from bwnhw.cli.options import add_command, add_images, add_jobs, add_seed
 from bwnhw.extras import needs
 
 COCOTB_IMAGES = 200
-WAVE_IMAGES = 4  # a waveform of more is too large to look at
+WAVE_IMAGES = 2  # the benches run them several times over, and tens of megabytes each are enough to look at
 
 
 def add(commands: Any) -> None:
