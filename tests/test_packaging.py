@@ -97,6 +97,13 @@ def test_wheel_installed_alone_runs_the_chain(wheel: Path, tmp_path: Path) -> No
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "empty" / "run.json").read_text())
-    assert result["model"] == "digits-conv" and result["mismatches"] == 0 and result["images"] >= 200
+    assert result["model"] == "digits-conv" and result["mismatches"] == 0 and result["images"] == 360 and result["images_cocotb"] >= 200
+    assert result["accuracy"] >= 0.97
+    assert result["images_per_second"]["value"] > 0 and result["luts"]["synthesised"] > 0 and result["luts"]["family"] == "xc7"
+    for part in (result, *result["layers"]):
+        assert part["latency_cycles"]["estimated"] == part["latency_cycles"]["measured"]
+        assert part["interval_cycles"]["estimated"] == part["interval_cycles"]["measured"]
+        assert {"luts", "ffs", "brams"} <= set(part)
+    assert {"bwnhw", "python", "numpy", "onnx", "amaranth", "yosys", "verilator", "cocotb", "synthesis"} <= set(result["versions"])
     where = subprocess.run([python, "-Ic", "import bwnhw; print(bwnhw.__file__)"], capture_output=True, text=True, check=True).stdout
     assert where.startswith(str(tmp_path))
