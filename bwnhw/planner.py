@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from bwnhw.cycles import cycles
 from bwnhw.design import Flow, design
 from bwnhw.errors import PlanError
-from bwnhw.foldings import BLOCK_DEPTH, Segment, cost, engines, lay, resizing, trail, widest
+from bwnhw.foldings import BLOCK_DEPTH, Segment, beats, engines, lay, resizing, trail, widest
 from bwnhw.network import Conv, Ints, Topology
 from bwnhw.plan import Engine, Plan
+from bwnhw.resources import resources
 
 PORT_BITS = 64  # the input port takes as many channels at once as fit into this
+LANES_PER_LUT = 1.5  # more than any array reaches: a plan that needs more lanes needn't be tried
 DEFAULT_LUTS = 37_000  # without a wanted interval: the fastest plan within 70 % of a Zynq-7020's LUTs
 
 
@@ -66,9 +68,11 @@ def port_lanes(topology: Topology) -> int:
 def _default(chain: "Chain") -> Plan:
     """The fastest plan within `DEFAULT_LUTS`, or the smallest one where none fits."""
     target = max(chain.limits())[0]
+    while chain.work > target * DEFAULT_LUTS * LANES_PER_LUT:
+        target *= 2
     while True:
         found = chain.cheapest(target)
-        if target >= chain.slowest or sum(cost(stage) for stage in design(chain.topology, found).stages) <= DEFAULT_LUTS:
+        if target >= chain.slowest or resources(design(chain.topology, found)).luts <= DEFAULT_LUTS:
             return found
         target *= 2
 
@@ -83,6 +87,7 @@ class Chain:
         self.topology, self._empty, self._fixed = topology, empty, fixed
         self._convs = [(index, node, topology.nodes[index - 1].out) for index, node in enumerate(topology.nodes) if isinstance(node, Conv)]
         self._head = trail(topology.nodes, 1, Flow(source, empty.input_lanes, source.channels // empty.input_lanes))
+        self.work = sum(beats(conv, source, Engine(1, 1)) for _, conv, source in self._convs)
         self._laid: dict[tuple[int, Engine], Segment] = {}
 
     @property

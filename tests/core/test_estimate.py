@@ -1,21 +1,30 @@
 """Estimates and resources: sums, names, what grows with what, and errors. Their truth is measured in benchmarks/."""
 
 import json
+import sys
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bwnhw.blocks import Design, Fifo
+from bwnhw import resources as measured
+from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Thresholds
 from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError
 from bwnhw.estimate import estimate
-from bwnhw.fabric import Part, blocks, delay, memory
+from bwnhw.fabric import FAMILIES, Part, blocks, delay, memory
 from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, resources
 from bwnhw.structure import bill, tree
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from random_designs import topologies  # noqa: E402  # the path above is this folder
 
 
 def network() -> Topology:
@@ -104,6 +113,28 @@ def test_unknown_family_and_block() -> None:
 
     with pytest.raises(PlanError, match="Novel must have a rule"):
         block_resources(Novel(3), "xc7")  # type: ignore[arg-type]  # the point of the test
+
+
+@settings(max_examples=100, deadline=None)
+@given(topologies(), st.sampled_from(FAMILIES))
+def test_every_random_chain_has_an_estimate(drawn: tuple[Topology, Plan], family: str) -> None:
+    """No feature without a cost, nothing negative."""
+    found = estimate(*drawn, family)
+    assert all(layer.luts >= 0 and layer.ffs >= 0 for layer in found.layers)
+    assert found.luts > 0
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_other_cores_have_an_estimate(groups: int) -> None:
+    for block in (Scaler(4, groups, 10, True, 6, 16), Best(4, groups, 4 * groups, 10, True, 3), Thresholds(4, groups, 10, True, 7, 3, True),
+                  Reduce("sum", 4, groups, 3, True, 5, False, 15), Reduce("max", 4, groups, 3, True, 3, True, 7)):
+        assert all(block_resources(block, family).luts > 0 for family in FAMILIES)
+
+
+def test_a_feature_that_was_never_measured_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measured, "_coefficients", lambda: {"xc7": {"fifo": 1.0}})
+    with pytest.raises(PlanError, match="cost of fifo_bits must be in coefficients.json"):
+        block_resources(Fifo(1, 1, 4), "xc7")
 
 
 def test_every_stage_block_is_billed() -> None:

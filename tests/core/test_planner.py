@@ -17,6 +17,7 @@ from bwnhw.foldings import BLOCK_DEPTH, cost, engines, pace, widest
 from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Node, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan, from_json, to_json
 from bwnhw.planner import DEFAULT_LUTS, Chain, parallel, plan, port_lanes
+from bwnhw.resources import resources
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -51,7 +52,7 @@ def test_slower_is_cheaper() -> None:
 
 def test_default_fits() -> None:
     found = design(lenet(), plan(lenet()))
-    assert sum(cost(stage) for stage in found.stages) <= DEFAULT_LUTS
+    assert resources(found).luts <= DEFAULT_LUTS
     assert cycles(found).interval == 784
 
 
