@@ -17,6 +17,7 @@ from bwnhw.lowering import layers
 from bwnhw.lowering.builder import Builder
 from bwnhw.lowering.constants import Constants, exact_array
 from bwnhw.lowering.edge import Edge, Row, affine, clamped, per_channel
+from bwnhw.lowering.flatten import flatten
 from bwnhw.lowering.quantise import quantise
 from bwnhw.lowering.scores import arg_max, comparable
 from bwnhw.lowering.start import input_edge
@@ -31,7 +32,7 @@ def lower(graph: Graph) -> Network:
     Raises ModelError, naming the operator, what was expected and what was found, for anything that has no exact integer form.
     """
     graph = simplify(graph)
-    return _Lowering(graph).run()
+    return flatten(_Lowering(graph).run())
 
 
 class _Lowering:
