@@ -184,7 +184,10 @@ def popcount_latency(lanes: int) -> int:
 
 @dataclass(frozen=True)
 class Reduce:
-    """Max or sum over the beats of a group, lane by lane; latency 1. `flips`: hi − max where (group, lane) flips, `hi` the greatest code."""
+    """Max or sum over the beats of a group, lane by lane; latency 1.
+
+    `flips`: hi − max where (group, lane) flips, `hi` the greatest code.
+    """
 
     kind: str  # "max" or "sum"
     lanes: int
