@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from bwnhw.network import Network
 from bwnhw.onnx_read import load
 from bwnhw.plan import from_json
 from bwnhw.rtl.generate import read
-from bwnhw.sim.batch import run_batch
+from bwnhw.sim.batch import BatchResult, run_batch
 from bwnhw.sim.cache import default_cache
 from bwnhw.sim.case import Case, Report, first_difference
 from bwnhw.sim.interface import Interface, read_interface
@@ -66,6 +66,19 @@ class SimResult:
         return self.failure is None and not self.mismatches
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How to simulate: see `simulate`; a run is stuck after `patience` cycles without a handshake."""
+
+    bench_images: int
+    layers: bool
+    waves: Path | None
+    seed: int
+    jobs: int
+    cache: Path
+    patience: int
+
+
 def simulate(folder: Path, images: ArrayLike | None = None, *, count: int = 32, bench_images: int = 200, layers: bool = False,
              waves: Path | None = None, seed: int = 1, jobs: int = 2, cache: Path | None = None, progress: Progress | None = None
              ) -> SimResult:
@@ -73,8 +86,8 @@ def simulate(folder: Path, images: ArrayLike | None = None, *, count: int = 32, 
 
     `images` as `bwnhw.codes.encode` takes them; None draws `count` images of random codes from `seed`. All go through the batch
     runner, the first `bench_images` through cocotb. `layers` compares the stream of every stage too; `waves` names a VCD file to
-    write of the cocotb run (one of few images is enough). Raises InputError for a folder or images that don't fit, MissingError,
-    ToolError; a mismatch is in the result.
+    write of the cocotb run (one of few images is enough). `progress(done, total)` counts images. Raises InputError for a folder or
+    images that don't fit, MissingError, ToolError; a mismatch is in the result.
     """
     generated = read(folder)
     network = lower(load(generated.model))
@@ -86,53 +99,66 @@ def simulate(folder: Path, images: ArrayLike | None = None, *, count: int = 32, 
     if not len(codes):
         raise InputError("images: expected at least one, found none")
     # Between two handshakes lies no more than a whole image's way through an empty pipeline.
-    patience = 2 * cycles(design(network.topology, from_json(generated.plan.read_text(encoding="utf-8")))).latency + 1000
-    return verify(read_interface(folder), network, codes, bench_images=bench_images, layers=layers, waves=waves, seed=seed, jobs=jobs,
-                  cache=cache, progress=progress, patience=patience)
+    latency = cycles(design(network.topology, from_json(generated.plan.read_text(encoding="utf-8")))).latency
+    settings = Settings(bench_images, layers, waves, seed, jobs, cache or default_cache(), 2 * latency + 1000)
+    return verify(read_interface(folder), network, codes, settings, progress)
 
 
-def verify(interface: Interface, network: Network, codes: NDArray[np.int64], *, bench_images: int, layers: bool, waves: Path | None,
-           seed: int, jobs: int, cache: Path | None, progress: Progress | None, patience: int) -> SimResult:
-    """As `simulate`, for a network at hand; a run is stuck after `patience` cycles without a handshake."""
-    tools, cache = find_tools(), cache or default_cache()
-    bench = codes[:bench_images]
-    expected, total = golden.outputs(network, codes), len(bench) + len(codes)
-    outputs, mismatches, report = np.zeros_like(expected), len(codes), Report((), (), {})
-    tests: tuple[str, ...] = ()
-    failures: list[str] = []
+def verify(interface: Interface, network: Network, codes: NDArray[np.int64], settings: Settings, progress: Progress | None = None
+           ) -> SimResult:
+    """As `simulate`, for a network and its input codes (N, C, H, W) at hand."""
+    tools = find_tools()
+    bench_codes = codes[:settings.bench_images]
+    total = len(codes) + len(bench_codes)
+    expected = golden.outputs(network, codes)
+    batch, batch_failure = _volume(interface, codes, expected, settings, progress and (lambda done, _: progress(done, total)))
+    tests, report, bench_failure = _behaviour(interface, network, bench_codes, tools, settings,
+                                              progress and (lambda done, _: progress(len(codes) + done, total)))
+    outputs = batch.outputs if batch else np.zeros_like(expected)
+    wrong = (outputs != expected).any(axis=(1, 2, 3)) if batch else np.ones(len(codes), bool)
+    stages = tuple(StageCycles(name, last[0], _interval(last)) for name, last in report.stages.items())
+    return SimResult(len(codes), len(bench_codes), int(wrong.sum()), bench_failure or batch_failure or disagreement(batch, report),
+                     report.last_output[0] if report.last_output else None, _interval(report.last_output), stages, outputs, tests,
+                     {"verilator": f"{tools.version} ({tools.origin})", "cocotb": version("cocotb")})
+
+
+def _volume(interface: Interface, codes: NDArray[np.int64], expected: NDArray[np.int64], settings: Settings, progress: Progress | None
+            ) -> tuple[BatchResult | None, str | None]:
+    """All images through the batch runner; what came out, and what is wrong with it."""
     try:
-        result = run_batch(interface, codes, jobs=jobs, cache=cache, idle_limit=patience,
-                           progress=progress and (lambda done, _: progress(done, total)))
-        outputs, mismatches = result.outputs, int((result.outputs != expected).any(axis=(1, 2, 3)).sum())
-        difference = first_difference(expected, outputs, len(network.topology.nodes) - 1)
-        failures += [f"batch: {difference}"] if difference else []
+        found = run_batch(interface, codes, jobs=settings.jobs, cache=settings.cache, idle_limit=settings.patience, progress=progress)
     except MismatchError as error:
-        failures.append(f"batch: {error}")
-    case = Case(str(interface.verilog.parent), "", "", "", min(FEW, len(bench)), layers, patience, seed)
-    try:
-        tests, report = _bench(case, network, bench, tools, cache, waves, jobs,
-                               progress and (lambda done, _: progress(len(codes) + done, total)))
-    except MismatchError as error:
-        failures.insert(0, f"cocotb: {error}")  # it says more: which stage, with the layers
-    return SimResult(len(codes), len(bench), mismatches, failures[0] if failures else None, _latency(report.last_output),
-                     _interval(report.last_output), tuple(StageCycles(name, last[0], _interval(last)) for name, last in
-                                                          report.stages.items()),
-                     outputs, tests, {"verilator": f"{tools.version} ({tools.origin})", "cocotb": version("cocotb")})
+        return None, f"batch: {error}"
+    difference = first_difference(expected, found.outputs, interface.stages[-1].node)
+    return found, f"batch: {difference}" if difference else None
 
 
-def _bench(case: Case, network: Network, codes: NDArray[np.int64], tools: Tools, cache: Path, waves: Path | None, jobs: int,
-           progress: Progress | None) -> tuple[tuple[str, ...], Report]:
-    """Run cocotb on the images; names of the tests and what was measured."""
+def _behaviour(interface: Interface, network: Network, codes: NDArray[np.int64], tools: Tools, settings: Settings,
+               progress: Progress | None) -> tuple[tuple[str, ...], Report, str | None]:
+    """Some images through cocotb: names of the tests, what was measured, and what is wrong."""
+    maps = golden.run(network, codes)
+    layers = {f"node{node}": values for node, values in enumerate(maps) if settings.layers}
     with tempfile.TemporaryDirectory(prefix="bwnhw-") as scratch:
         data = Path(scratch) / "data.npz"
-        maps = golden.run(network, codes)
-        np.savez(data, allow_pickle=False, input=codes, output=maps[-1],
-                 **{f"node{node}": values for node, values in enumerate(maps) if case.layers})
-        return run_bench(replace(case, data=str(data)), tools, cache, waves=waves, jobs=jobs, progress=progress)
+        np.savez(data, allow_pickle=False, input=codes, output=maps[-1], **layers)
+        case = Case(str(interface.verilog.parent), str(data), "", "", min(FEW, len(codes)), settings.layers, settings.patience,
+                    settings.seed)
+        try:
+            tests, report = run_bench(case, tools, settings.cache, waves=settings.waves, jobs=settings.jobs, progress=progress)
+        except MismatchError as error:
+            return (), Report((), (), {}), f"cocotb: {error}"
+    return tests, report, None
 
 
-def _latency(last: tuple[int, ...]) -> int | None:
-    return last[0] if last else None
+def disagreement(batch: BatchResult | None, report: Report) -> str | None:
+    """The two ways to drive the same Verilog must find the same cycles, as far as the batch runner's first run goes."""
+    if batch is None or not report.last_output:
+        return None
+    both = min([len(report.last_output), *batch.starts[1:2]])
+    batched = tuple(batch.last_output[:both].tolist())
+    if batched == report.last_output[:both]:
+        return None
+    return f"cycles of the last outputs: {list(report.last_output[:both])[:10]} in cocotb, {list(batched)[:10]} in the batch runner"
 
 
 def _interval(last: tuple[int, ...]) -> int | None:

@@ -19,9 +19,10 @@ from bwnhw.network import Conv, ConvParams, Network, NodeParams, Threshold, Thre
 from bwnhw.onnx_write import to_bytes
 from bwnhw.plan import Plan
 from bwnhw.rtl.generate import generate
-from bwnhw.sim.batch import Traffic, run_batch
+from bwnhw.sim.batch import BatchResult, Traffic, run_batch
+from bwnhw.sim.case import Report
 from bwnhw.sim.interface import read_interface
-from bwnhw.sim.verify import SimResult, simulate, verify
+from bwnhw.sim.verify import Settings, SimResult, disagreement, simulate, verify
 
 KNOBS = Knobs(layers=(2, 2), size=(4, 4), channels=(3, 4), kernels=(2, 3), inputs=("bipolar",), activations=("bipolar",), ends=("bias",),
               weights=("bipolar",), padded=1.0, dense=0.0, pool_before=0.0, pool_after=0.0)
@@ -106,10 +107,15 @@ def test_a_broken_design_fails(sample: Sample, cache: Path, tmp_path: Path, kind
 def test_a_broken_expectation_fails(sample: Sample, folder: Path, cache: Path) -> None:
     codes = (np.asarray(sample.images).reshape(8, *sample.network.topology.nodes[0].out.shape) > 0).astype(np.int64)
     expectation = broken(sample.network, Threshold, other_threshold)
-    result = verify(read_interface(folder), expectation, codes, bench_images=5, layers=True, waves=None, seed=1, jobs=1, cache=cache,
-                    progress=None, patience=10_000)
+    result = verify(read_interface(folder), expectation, codes, Settings(5, True, None, 1, 1, cache, 10_000))
     assert not result.passed and result.mismatches
     assert result.failure and "s0_conv: node 2, image 0, pixel (" in result.failure
+
+
+def test_cycles_that_disagree_are_a_failure() -> None:
+    batch = BatchResult(np.zeros((3, 1, 1, 1), np.int64), np.array([5, 9, 2]), np.array([7, 11, 4]), (0, 2), {})
+    assert disagreement(batch, Report((5, 9, 13), (7, 11, 15), {})) is None  # the third image starts a run of its own
+    assert disagreement(batch, Report((5, 9), (7, 12), {})) == "cycles of the last outputs: [7, 12] in cocotb, [7, 11] in the batch runner"
 
 
 def test_registers_start_at_random_and_it_does_not_matter(sample: Sample, folder: Path, cache: Path) -> None:
