@@ -116,11 +116,11 @@ def _array(block: Array, family: str) -> Bill:
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
         adders, ffs = tree(lanes, block.popcount_latency)
         row.part += Part(0, lanes + fold + ffs + behind.bit_length())
-        row.features.update(tree_adders=len(adders), tree_bits=sum(adders))
+        row.features["tree_bits"] += sum(adders)
         if before:
-            row.features.update(psum_adders=1, psum_bits=behind.bit_length())
+            row.features["psum_bits"] += behind.bit_length()
         _weights(row, block, lanes, family)
-        skew += delay(lanes, column, family)
+        skew += delay(lanes, column + 1, family) + Part(0, -lanes)  # the line ends in the first row's register
     _accumulator(row, block, family)
     row.part += _passing(block, family)
     features = Counter({name: count * block.pe for name, count in row.features.items()})
@@ -155,8 +155,9 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     elif depth <= leaf // 2:
         row.features.update(rom_merged=lanes, threes_constant=threes)
     else:
-        leaves = -(-depth // leaf)
-        row.features.update(rom_leaves=lanes * leaves, rom_muxes=lanes * (leaves - 1), threes_free=threes)
+        # Beyond one LUT per lane, leaves and multiplexers grow with the depth; four inputs are too few to waste part of a leaf.
+        excess = lanes * (-(-depth // leaf) - 1) if family == "xc7" else round(lanes * max(0, depth - leaf) / leaf)
+        row.features.update(rom_lanes=lanes, rom_excess=excess, threes_free=threes)
 
 
 def _marks(block: Array) -> int:
@@ -199,12 +200,15 @@ def _edges(block: Array, family: str) -> Part:
     part = Part(0, wait) + delay(_marks(block), wait, family)
     late = 1 + (len(block.steps) > 1)
     part += Part(0, late)
+    # A line of registers takes in the one that it begins at, unless the accumulator reads that one back or a flip stands between.
+    begins = block.group_beats == 1 or late > 1
+    begins &= block.mode == "sums" or not (block.flips and block.offsets > 1)
     for row in range(block.pe):
         cycles = block.pe - 1 - row
         if 1 < cycles <= block.group_beats:
             part += Part(0, block.out_bits + late)
         else:
-            part += delay(block.out_bits, cycles, family)
+            part += delay(block.out_bits, cycles + begins, family) + Part(0, -block.out_bits * begins)
     return part
 
 
