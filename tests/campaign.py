@@ -4,7 +4,7 @@
 
 Every network is written as a model file, read back, lowered, generated and simulated by the batch runner: once without pauses, where
 the cycle of every image's first and last output must be the estimated one, once with pauses on both sides and random registers before
-reset. A line per network goes to the log; those already there are not done again. Exit status 1 where any network failed.
+reset. A line per network goes to the log; those there that are equal are not done again. Exit status 1 where any network failed.
 """
 
 import argparse
@@ -153,7 +153,7 @@ def main() -> int:
     options = parser.parse_args()
     options.log.touch()
     rows = [json.loads(line) for line in options.log.read_text().splitlines()]
-    rows = [row for row in rows if row["seed"] == options.seed and row["index"] < options.count]
+    rows = [row for row in rows if row["seed"] == options.seed and row["index"] < options.count and not row["error"]]
     missing = sorted(set(range(options.count)) - {row["index"] for row in rows})
     with tempfile.TemporaryDirectory(prefix="bwnhw-") as cache, ProcessPoolExecutor(options.jobs) as pool, options.log.open("a") as log:
         if missing:  # alone, so that Verilator's library is compiled once
