@@ -105,4 +105,17 @@ def _tidied(verilog: str) -> str:
     """
     verilog = re.sub(r"\A/\*.*?\*/\n+", "", verilog)
     verilog = re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ", "_at_start_", verilog)
-    return re.sub(r"^ *\(\* init = [0-9a-fhbx']+ \*\)\n(?= *wire )", "", verilog, flags=re.MULTILINE)
+    verilog = re.sub(r"^ *\(\* init = [0-9a-fhbx']+ \*\)\n(?= *wire )", "", verilog, flags=re.MULTILINE)
+    return _plain_slices(verilog)
+
+
+def _plain_slices(verilog: str) -> str:
+    """Registers that hold some bits of a signal, which Yosys calls `\\name[3:2] `, as `name_3_2`: an identifier that needs no escape."""
+    taken = set(re.findall(r"[A-Za-z_]\w*", verilog))
+    for escaped in dict.fromkeys(re.findall(r"\\[a-z_]\w*\[[\d:]+\] ", verilog)):
+        plain = re.sub(r"\W+", "_", escaped).strip("_")
+        while plain in taken:
+            plain += "_"
+        taken.add(plain)
+        verilog = verilog.replace(escaped, f"{plain} ")
+    return verilog

@@ -185,3 +185,35 @@ def test_another_yosys_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_merging_is_idempotent() -> None:
     once = merge(rtlil.convert(Chain(1, 1, 2), name="net", emit_src=False), "net")
     assert merge(once, "net").count("\nmodule ") == once.count("\nmodule ")
+
+
+class HalfRegister(wiring.Component):
+    """A signal of which one bit is a register, read by an expression, and a register with the name that the bit would get."""
+
+    a: In(2)
+    b: In(2)
+    o: Out(3)
+    p: Out(1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        half, shadow = Signal(2, name="half"), Signal(name="half_reg_1")
+        with m.If(self.b[1]):
+            m.d.sync += half[1].eq(self.a[1])
+        m.d.sync += shadow.eq(self.a[0])
+        m.d.comb += [self.o.eq(half + self.b), self.p.eq(shadow ^ half[1])]
+        return m
+
+
+def test_registers_of_some_bits_have_plain_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = emit(HalfRegister(), "half")
+    registers = re.findall(r"^ *reg (?:\[\S+ )?(\w+) ", text, re.MULTILINE)
+    assert sorted(registers) == ["half_reg_1", "half_reg_1_"]
+    monkeypatch.setattr(emission, "_plain_slices", lambda verilog: verilog)
+    with pytest.raises(ToolError, match=r"^emission: expected no \\ in the Verilog, found one$"):
+        emit(HalfRegister(), "half")
+
+
+def test_slices_keep_apart_from_names_that_are_there() -> None:
+    written = "reg \\x_reg[1]  = 1'h0;\nreg \\x_reg[3:2]  = 2'h0;\nwire x_reg_1;\nassign y = \\x_reg[1] ;\n"
+    assert emission._plain_slices(written) == "reg x_reg_1_  = 1'h0;\nreg x_reg_3_2  = 2'h0;\nwire x_reg_1;\nassign y = x_reg_1_ ;\n"
