@@ -100,7 +100,7 @@ def fitted(measured: dict[str, dict[str, Row]], family: str) -> tuple[dict[str, 
     costs, _ = nnls(matrix * weights[:, None], wanted * weights)
     table = {name: round(float(cost), 4) for name, cost in zip(names, costs, strict=True)}
     for row, found in zip(rows, bills, strict=True):
-        luts = found.part.luts + sum(table[name] * number for name, number in found.features.items())
+        luts = found.part.luts + sum(table[name] * number for name, number in found.features.items() if number)
         row["estimated"] = {"luts": round(luts), "ffs": found.part.ffs, "brams": found.part.brams}
     return table, rows
 

@@ -151,13 +151,14 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
         row.features["threes_free"] += threes
         row.part += Part(0, 0, blocks(depth, lanes))
     elif depth <= 8:
-        row.features["threes_eight"] += threes
+        # Three lanes and the fold counter are four to six inputs: one LUT6 per bit of the count, but up to four LUT4.
+        row.features["threes_eight" if family == "xc7" else f"threes_{1 << index_bits(depth)}"] += threes
     elif depth <= leaf // 2:
         row.features.update(rom_merged=lanes, threes_constant=threes)
     else:
-        # Beyond one LUT per lane, leaves and multiplexers grow with the depth; four inputs are too few to waste part of a leaf.
-        excess = lanes * (-(-depth // leaf) - 1) if family == "xc7" else round(lanes * max(0, depth - leaf) / leaf)
-        row.features.update(rom_lanes=lanes, rom_excess=excess, threes_free=threes)
+        # Leaves and multiplexers grow with the depth; on ECP5 no part of a leaf is wasted, since it merges with the multiplexer.
+        leaves = lanes * -(-depth // leaf) if family == "xc7" else -(-lanes * depth // leaf)
+        row.features.update(rom_leaves=leaves, threes_free=threes)
 
 
 def _marks(block: Array) -> int:
