@@ -22,6 +22,7 @@ from random_designs import draw
 from scipy.optimize import nnls
 
 from bwnhw.blocks import Design, Downsize, Fifo, Upsize, Window
+from bwnhw.design import design
 from bwnhw.fabric import FAMILIES
 from bwnhw.files import write_text
 from bwnhw.rtl.emit import emit
@@ -86,7 +87,8 @@ def fitted(measured: dict[str, dict[str, Row]], family: str) -> tuple[dict[str, 
     rows: list[Row] = []
     bills = []
     for seed, counts in measured.items():
-        laid = build(*draw(int(seed))).design
+        network, plan = draw(int(seed))
+        laid = design(network.topology, plan)
         for name, block in block_names(laid):
             if name in counts:  # a block that does nothing is optimised away
                 bills.append(bill(block, family))

@@ -1,0 +1,44 @@
+"""The committed coefficients follow from the committed counts, and from nothing else."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bwnhw.fabric import FAMILIES
+
+pytest.importorskip("scipy")
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+from calibrate_resources import fitted  # noqa: E402  # the path above is its folder
+
+COUNTS = json.loads((BENCHMARKS / "calibration_counts.json").read_text())["counts"]
+COEFFICIENTS = json.loads((BENCHMARKS.parent / "bwnhw" / "coefficients.json").read_text())["luts"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_coefficients_follow_from_the_counts(family: str) -> None:
+    table, _ = fitted(COUNTS[family], family)
+    assert table.keys() == COEFFICIENTS[family].keys()
+    for name, cost in table.items():
+        assert abs(cost - COEFFICIENTS[family][name]) < 0.01, name  # least squares of another BLAS may round differently
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_changed_count_changes_them(family: str) -> None:
+    changed = json.loads(json.dumps(COUNTS[family]))
+    changed["0"]["s0_conv_array_0"]["luts"] *= 2
+    assert fitted(changed, family)[0] != COEFFICIENTS[family]
+
+
+@pytest.mark.parametrize(("family", "mean", "worst"), [("xc7", 0.03, 0.08), ("ecp5", 0.05, 0.14)])
+def test_error_over_whole_designs_is_as_documented(family: str, mean: float, worst: float) -> None:
+    _, rows = fitted(COUNTS[family], family)
+    errors = []
+    for seed in COUNTS[family]:
+        mine = [row for row in rows if row["design"] == seed]
+        errors.append(abs(sum(row["estimated"]["luts"] for row in mine) / sum(row["luts"] for row in mine) - 1))
+    assert sum(errors) / len(errors) < mean
+    assert max(errors) < worst
