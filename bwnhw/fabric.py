@@ -9,8 +9,8 @@ from dataclasses import dataclass
 FAMILIES = ("xc7", "ecp5")
 # Block RAM shapes (depth, width) of one 18-kbit block.
 BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-# Yosys prefers LUT memory while it takes fewer LUTs than this for each block RAM that it would need.
-LUTS_PER_BLOCK = {"xc7": 89, "ecp5": 250}
+# Yosys prefers LUT memory while (width + a)·banks ≤ b for each block RAM that it would need; family → depth of a bank, a, b.
+LUT_MEMORY = {"xc7": (64, 0.3, 41.4), "ecp5": (16, 2.5, 109.0)}
 SHORTEST_SRL = 3  # a shorter line of registers stays registers
 
 
@@ -53,7 +53,8 @@ def memory(depth: int, width: int, family: str, synchronous: bool, copies: int =
     if depth * width <= 4 or depth <= 2 and width < 3:  # too small for any RAM: registers
         return Part(2 * width + depth, width * (depth + synchronous)).times(copies)
     count = blocks(depth, width)
-    if not synchronous or luts <= LUTS_PER_BLOCK[family] * count:
+    deep, overhead, limit = LUT_MEMORY[family]
+    if not synchronous or (width + overhead) * -(-depth // deep) <= limit * count:
         return Part(luts, width if synchronous else 0).times(copies)
     if family == "xc7":
         return Part(0, 0, count * copies)

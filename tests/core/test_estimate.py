@@ -89,6 +89,7 @@ def test_block_rams(depth: int, width: int, count: int) -> None:
 
 @pytest.mark.parametrize(("family", "depth", "width", "synchronous", "part"), [
     ("xc7", 32, 16, True, Part(12, 16)), ("xc7", 64, 16, False, Part(24)), ("xc7", 256, 16, True, Part(0, 0, 1)),
+    ("xc7", 256, 10, True, Part(4 * 16 + 4 + 10, 10)), ("xc7", 256, 11, True, Part(0, 0, 1)), ("xc7", 64, 56, True, Part(76, 56)),
     ("ecp5", 16, 8, False, Part(12)), ("ecp5", 32, 16, True, Part(66, 16)),
 ])
 def test_memories_as_yosys_maps_them(family: str, depth: int, width: int, synchronous: bool, part: Part) -> None:
