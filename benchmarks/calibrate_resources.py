@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from random_designs import draw
+from calibration_designs import draw
 from scipy.optimize import nnls
 
 from bwnhw.blocks import Design, Downsize, Fifo, Upsize, Window
