@@ -1,5 +1,5 @@
 # make run    the whole chain on the network that ships: trained model to Verilog, simulated bit for bit, costed
-# make test   lint, types and every test (TRAIN=0 leaves out the tests that need torch)
+# make test   lint, types and every test (TRAIN=0 leaves out what needs torch: the tests that train, and the types)
 # make lint   lint and types alone
 # PYTHON=...  the interpreter for .venv; without it the first of 3.13, 3.12, 3.11 that works
 
@@ -10,6 +10,9 @@ JOBS  ?= 2
 
 ifeq ($(TRAIN),0)
 SELECT := --ignore=tests/models -m "not needs_data and not train"
+TYPES  := echo "bwnhw: TRAIN=0: the tests and the types that need torch are left out"
+else
+TYPES  := $(BIN)/mypy -p bwnhw && $(BIN)/mypy tests/typing
 endif
 
 .PHONY: run test lint clean
@@ -17,13 +20,11 @@ run: $(VENV)/.ready-run
 	$(BIN)/bwnhw run
 
 test: lint
-	@[ "$(TRAIN)" != 0 ] || echo "bwnhw: TRAIN=0: the tests that need torch are left out"
 	$(BIN)/python -Im pytest --numprocesses=$(JOBS) --fail-skipped $(SELECT)
 
 lint: $(VENV)/.ready-test$(TRAIN)
 	$(BIN)/ruff check .
-	$(BIN)/mypy -p bwnhw
-	$(BIN)/mypy tests/typing
+	$(TYPES)
 
 clean:
 	rm -rf $(VENV) build dist bwnhw-out
