@@ -117,7 +117,8 @@ def test_tutorial(tmp_path: Path) -> None:
 def test_output_in_documents_is_what_is_printed(document: str, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == 0
     shown = [line.strip() for line in (ROOT / document).read_text().splitlines()]
-    assert [line for line in capsys.readouterr().out.splitlines() if line.strip() and line.strip() not in shown] == []
+    missing = [line for line in capsys.readouterr().out.splitlines() if line.strip() and line.strip() not in shown]
+    assert not missing, "run: python docs/refresh.py"
 
 
 @pytest.mark.parametrize("name", zoo.names())
