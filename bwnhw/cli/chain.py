@@ -58,9 +58,9 @@ def read_images(path: Path, graph: Graph) -> tuple[NDArray[Any], NDArray[Any] | 
     return images.read_images(path, source.shape[1:], source.dtype)
 
 
-def read_folder(folder: Path) -> tuple["Generated", Model, Plan]:
-    """A generated folder with the model and the plan in it."""
-    with needs("generate"):
+def read_folder(folder: Path, extra: str) -> tuple["Generated", Model, Plan]:
+    """A generated folder with the model and the plan in it, for a command that needs `extra`."""
+    with needs(extra):
         from bwnhw.rtl.generate import read
 
     made = read(folder)

@@ -30,7 +30,7 @@ def _simulate(options: argparse.Namespace) -> None:
     from bwnhw.codes import accuracy
     from bwnhw.doctor import versions
 
-    made, model, plan = chain.read_folder(options.folder)
+    made, model, plan = chain.read_folder(options.folder, "simulate")
     with needs("simulate"):
         from bwnhw.sim.verify import simulate
 

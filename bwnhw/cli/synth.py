@@ -22,7 +22,7 @@ def _synth(options: argparse.Namespace) -> None:
     from bwnhw.cli import chain, report
     from bwnhw.doctor import versions
 
-    made, model, plan = chain.read_folder(options.folder)
+    made, model, plan = chain.read_folder(options.folder, "generate")
     from bwnhw.rtl.synth import synth
 
     guess = estimate(model.network, plan, options.family)
