@@ -21,11 +21,12 @@ def add(commands: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    with needs("train"):
-        from bwnhw.models import train
-        from bwnhw.models.recipe import find_recipe
+    from bwnhw.models.recipe import find_recipe
 
     recipe = find_recipe(options.recipe)
+    with needs("train"):
+        from bwnhw.models import train
+
     with console.progress(f"training {recipe.stem}") as update:
         result = train.run(recipe, options.data, options.out, lambda report: update(report.epoch, report.epochs), options.epochs)
     card = result.card
