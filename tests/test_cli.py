@@ -215,9 +215,12 @@ def test_a_missing_yosys(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
 
 
 def test_an_interrupt_is_status_130_and_leaves_nothing(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-Im", "bwnhw.cli", "generate", MODEL, "-o", "out"], cwd=tmp_path, stderr=subprocess.PIPE,
+    # A run in the background of a script inherits an ignored SIGINT, and Python leaves it ignored: the child takes its own handler back.
+    start = ("import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
+             "runpy.run_module('bwnhw.cli', run_name='__main__')")
+    process = subprocess.Popen([sys.executable, "-Ic", start, "generate", MODEL, "-o", "out"], cwd=tmp_path, stderr=subprocess.PIPE,
                                text=True, start_new_session=True)
-    time.sleep(1.5)
+    time.sleep(2.5)
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=120)
