@@ -80,17 +80,41 @@ class ScaleMode(StrEnum):
     LAYER = "layer"  # mean |w| of the layer, a constant to the gradient
     CHANNEL = "channel"  # mean |w| of each output channel, a constant to the gradient
     LEARNED = "learned"  # one trained scalar, which starts at mean |w|
+    LEARNED_CHANNEL = "learned-channel"  # one trained scalar per output channel, of either sign, which starts at mean |w|
 
 
 def weight_scale(latent: Tensor, mode: ScaleMode) -> Tensor:
     """The scale of latent weights (out, ...): shape (1, 1, ...), or (out, 1, ...) for CHANNEL; carries no gradient.
 
-    CHANNEL is the least-squares optimum, argmin over α of |w - α sign(w)|². LEARNED gives its initial value.
+    CHANNEL is the least-squares optimum, argmin over α of |w - α sign(w)|². The learned ones give their initial values.
     """
     magnitude = latent.detach().abs()
     inner = tuple(range(1, latent.dim()))
-    if mode is ScaleMode.CHANNEL:
+    if mode in (ScaleMode.CHANNEL, ScaleMode.LEARNED_CHANNEL):
         return magnitude.mean(dim=inner, keepdim=True)
     if mode is ScaleMode.NONE:
         return magnitude.new_ones((1,) * latent.dim())
     return magnitude.mean().reshape((1,) * latent.dim())
+
+
+def standardised(w: Tensor, eps: float = 1e-5) -> Tensor:
+    """(w - mean) / √(variance + eps) of every output channel of (out, ...), in float32 or wider; differentiable."""
+    inner = tuple(range(1, w.dim()))
+    centred = w - w.mean(dim=inner, keepdim=True)
+    return centred / (centred.square().mean(dim=inner, keepdim=True) + eps).sqrt()
+
+
+def sharpness(progress: float) -> tuple[float, float]:
+    """(t, k) of the two slopes below: t rises geometrically from 1e-2 to 10 with `progress` in [0, 1], k = max(1 / t, 1)."""
+    t = 10.0 ** (3 * progress - 2)
+    return t, max(1 / t, 1.0)
+
+
+def ede_slope(x: Tensor, t: float, k: float) -> Tensor:
+    """k t (1 - tanh²(t x)): the error decay estimator (IR-Net, Qin et al. 2020), almost the identity at first, a narrow peak at last."""
+    return k * t * (1 - (t * x).tanh().square())
+
+
+def training_aware_slope(x: Tensor, t: float, k: float) -> Tensor:
+    """k max(0, √2 t - t² |x|): RBNN's triangle (Lin et al. 2020), wide at first, narrow at last."""
+    return k * (2**0.5 * t - t * t * x.abs()).clamp(min=0)

@@ -32,7 +32,8 @@ class Binarizer(nn.Module):
         self.latent = nn.Parameter(torch.empty(shape))
         nn.init.kaiming_normal_(self.latent)
         initial = weight_scale(self.latent, self.mode)
-        self.learned_scale = nn.Parameter(initial) if self.mode is ScaleMode.LEARNED else None
+        learned = self.mode in (ScaleMode.LEARNED, ScaleMode.LEARNED_CHANNEL)
+        self.learned_scale = nn.Parameter(initial) if learned else None
 
     def carrier(self) -> Tensor:
         """The real tensor whose sign is the bit, differentiable in the latent; shape of the latent."""
