@@ -1,6 +1,6 @@
 """Exact cycles of a design, without simulating it: the blocks' timing rules as a max-plus recurrence over tokens.
 
-Cycle 0 is the first input handshake in an empty pipeline. Unless `Traffic` says otherwise the source is always valid and the sink
+Cycle 0 is the first input handshake in an empty pipeline. Unless `Trace` says otherwise the source is always valid and the sink
 always ready. docs/estimates.md explains the numbers; `bwnhw.events` holds the rules, block by block.
 """
 
@@ -11,21 +11,9 @@ from bwnhw import events
 from bwnhw.blocks import Design, Stage, Upsize
 from bwnhw.errors import PlanError
 from bwnhw.events import Channel, Process
+from bwnhw.trace import ALWAYS, STEADY, Trace
 
-ALWAYS = (True,)
 MAX_IMAGES = 64  # a design's period has always shown within a few images; this only bounds the search
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """When the outside world plays along: two patterns, each repeated for ever, indexed by cycle.
-
-    `source[t]`: the source may begin to offer a beat in cycle t (and then holds it until it is taken); source[0] must be true, since
-    cycle 0 is the first handshake. `sink[t]`: the sink is ready in cycle t.
-    """
-
-    source: Sequence[bool] = ALWAYS
-    sink: Sequence[bool] = ALWAYS
 
 
 @dataclass(frozen=True)
@@ -76,18 +64,16 @@ class Cycles:
 
     @property
     def settled(self) -> bool:
-        """Whether the last two intervals were equal (always, without a `Traffic`)."""
+        """Whether the last two intervals were equal (always, without a `Trace`)."""
         return _settled(self.last)
 
 
-def cycles(design: Design, images: int | None = None, traffic: Traffic = Traffic()) -> Cycles:
+def cycles(design: Design, images: int | None = None, trace: Trace = STEADY) -> Cycles:
     """Exact cycles of a run of `images` images (at least 3), or of as many as it takes for two successive intervals to be equal.
 
-    Raises PlanError where a buffer is too small for the design to go on, or where a traffic pattern is never true.
+    Raises PlanError where a buffer is too small for the design to go on, InputError where nothing can come of the trace.
     """
-    if not any(traffic.source) or not any(traffic.sink) or not traffic.source[0]:
-        raise PlanError("traffic: expected a source pattern that begins with true and a sink pattern with a true, found none")
-    run = _Run(design, traffic)
+    run = _Run(design, trace.checked())
     last: list[int] = []
     while len(last) < (max(images, 3) if images else MAX_IMAGES) and not (images is None and _settled(last)):
         last.append(run.image())
@@ -113,21 +99,21 @@ def _settled(last: Sequence[int]) -> bool:
 class _Run:
     """One run of a design, image after image: the channels' times so far and the processes that extend them."""
 
-    def __init__(self, design: Design, traffic: Traffic) -> None:
+    def __init__(self, design: Design, trace: Trace) -> None:
         self._design = design
         self._beats = stage_beats(design)
         self._images = 0
         self._outputs = [Channel() for _ in design.stages]
         self._input = Channel()
         self._inner: list[Channel] = []
-        self._fed = traffic.source == ALWAYS
-        self._processes: list[Process] = [] if self._fed else [events.source(self._input, traffic.source)]
+        self._fed = trace.source == ALWAYS
+        self._processes: list[Process] = [] if self._fed else [events.source(self._input, trace.source)]
         self._windows: list[tuple[Stage, Channel, list[int]]] = []
         before = self._input
         for stage, after in zip(design.stages, self._outputs, strict=True):
             self._add(stage, before, after)
             before = after
-        self._processes.append(events.sink(before, traffic.sink))
+        self._processes.append(events.sink(before, trace.sink))
 
     def _add(self, stage: Stage, inputs: Channel, outputs: Channel) -> None:
         for block in stage.resizers:

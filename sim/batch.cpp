@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "Vtop.h"
 #include "verilated.h"
+#include "verilated_syms.h"
 
 // Mirrored by `_Job` in batch.py. Cycle numbers count from the first input handshake, which is cycle 0.
 struct Job {
@@ -14,6 +16,14 @@ struct Job {
     uint8_t* output;       // images × out_beats × out_bytes
     int64_t* first;        // per image: cycle of its first output beat
     int64_t* last;         // per image: cycle of its last output beat
+    const uint8_t* source; // repeated for ever: the source may begin to offer in this cycle
+    const uint8_t* sink;   // repeated for ever: the sink is ready in this cycle
+    const char* scope;     // of the watched signals, as Verilator names it
+    const char* const* watched;  // per stream: the names of its valid and of its ready
+    const int64_t* stream_beats; // per stream: beats per image
+    int64_t* stream_first; // per stream and image: cycle of the first beat
+    int64_t* stream_last;  // per stream and image: cycle of the last beat
+    int64_t source_cycles, sink_cycles, streams;
     int64_t images, in_beats, in_bytes, out_beats, out_bytes;
     int64_t idle_limit;    // give up after so many cycles without a handshake
     uint64_t seed;         // of the gaps and, where not 0, of random register contents before reset
@@ -25,7 +35,7 @@ struct Job {
     int64_t cancel;        // set by another thread
 };
 
-enum Status { FINISHED = 0, STUCK = 1, CANCELLED = 2 };
+enum Status { FINISHED = 0, STUCK = 1, CANCELLED = 2, UNSEEN = 3 };
 
 static constexpr int RESET_CYCLES = 8;
 static constexpr int64_t POLL_CYCLES = 4096;
@@ -44,6 +54,35 @@ static bool pauses(uint64_t& state, int64_t chance) {
     return chance > 0 && static_cast<int64_t>(next_random(state) >> 56) < chance;
 }
 
+// A stream inside the design: its handshakes are seen through Verilator's symbol table, the hardware stays as it is.
+struct Stream {
+    const CData* valid;
+    const CData* ready;
+    int64_t beats, taken;
+    int64_t* first;
+    int64_t* last;
+
+    void look(int64_t cycle, int64_t images) {
+        if (!(*valid & *ready & 1) || taken >= images * beats) return;
+        const int64_t image = taken / beats, beat = taken % beats;
+        if (beat == 0) first[image] = cycle;
+        if (beat + 1 == beats) last[image] = cycle;
+        taken++;
+    }
+};
+
+static bool find_streams(const Job* job, VerilatedContext* context, std::vector<Stream>& found) {
+    const VerilatedScope* scope = job->streams ? context->scopeFind(job->scope) : nullptr;
+    for (int64_t i = 0; i < job->streams; i++) {
+        const VerilatedVar* valid = scope ? scope->varFind(job->watched[2 * i]) : nullptr;
+        const VerilatedVar* ready = scope ? scope->varFind(job->watched[2 * i + 1]) : nullptr;
+        if (!valid || !ready) return false;
+        found.push_back({static_cast<const CData*>(valid->datap()), static_cast<const CData*>(ready->datap()), job->stream_beats[i], 0,
+                         job->stream_first + i * job->images, job->stream_last + i * job->images});
+    }
+    return true;
+}
+
 extern "C" int bwnhw_run(Job* job) {
     const auto context = std::make_unique<VerilatedContext>();
     if (job->seed) {
@@ -52,6 +91,9 @@ extern "C" int bwnhw_run(Job* job) {
     }
     const auto dut = std::make_unique<Vtop>(context.get());
     uint64_t random = job->seed * 2 + 1;
+
+    std::vector<Stream> streams;
+    if (!find_streams(job, context.get(), streams)) return UNSEEN;
 
     dut->aresetn = 0;
     dut->s_axis_tvalid = 0;
@@ -73,14 +115,15 @@ extern "C" int bwnhw_run(Job* job) {
         if (++idle > job->idle_limit) return STUCK;
         if (++ticks % POLL_CYCLES == 0 && __atomic_load_n(&job->cancel, __ATOMIC_RELAXED)) return CANCELLED;
 
-        offering = job->sent < to_send && (offering || !pauses(random, job->source_gap));
+        const int64_t now = cycle < 0 ? 0 : cycle;
+        offering = job->sent < to_send && (offering || (job->source[now % job->source_cycles] && !pauses(random, job->source_gap)));
         dut->aclk = 0;
         dut->s_axis_tvalid = offering;
         if (offering) {
             std::memcpy(&dut->s_axis_tdata, job->input + job->sent * job->in_bytes, job->in_bytes);
             dut->s_axis_tlast = (job->sent + 1) % job->in_beats == 0;
         }
-        dut->m_axis_tready = !pauses(random, job->sink_gap);
+        dut->m_axis_tready = job->sink[now % job->sink_cycles] && !pauses(random, job->sink_gap);
         dut->eval();
 
         if (offering && dut->s_axis_tready) {
@@ -102,6 +145,7 @@ extern "C" int bwnhw_run(Job* job) {
             job->received++;
             idle = 0;
         }
+        for (Stream& stream : streams) stream.look(cycle, job->images);
         job->frame_errors += dut->frame_error;
         dut->aclk = 1;
         dut->eval();

@@ -3,7 +3,7 @@
 import ctypes
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from bwnhw.errors import BwnhwError, MismatchError
 from bwnhw.sim.cache import default_cache
-from bwnhw.sim.interface import Interface
+from bwnhw.sim.interface import Interface, Watch
 from bwnhw.sim.packing import pack, unpack
 from bwnhw.sim.tools import find_tools
 from bwnhw.sim.verilator import Harness, build
+from bwnhw.sim.watch import control_file, handshakes
+from bwnhw.trace import STEADY, Trace
 
 Progress = Callable[[int, int], None]
 LIBRARY = Harness(Path(__file__).with_name("batch.cpp"), (), ("-DVM_TRACE=0",), ("verilated.cpp", "verilated_threads.cpp"), ("-shared",),
@@ -37,12 +39,15 @@ class Traffic:
 class BatchResult:
     """outputs int64 (N, C, H, W); first_output, last_output int64 (N,), cycles since the first input handshake of the image's run.
 
+    `stage_first`, `stage_last` int64 (stages, N): likewise where the stream leaves every stage; no stages unless they were watched.
     `starts` are the images at which a run (one per job) starts in an empty pipeline; the first is 0.
     """
 
     outputs: NDArray[np.int64]
     first_output: NDArray[np.int64]
     last_output: NDArray[np.int64]
+    stage_first: NDArray[np.int64]
+    stage_last: NDArray[np.int64]
     starts: tuple[int, ...]
     versions: dict[str, str]
 
@@ -50,37 +55,70 @@ class BatchResult:
 class _Job(ctypes.Structure):
     """Mirror of `struct Job` in batch.cpp."""
 
-    _fields_ = [(name, ctypes.c_void_p) for name in ("input", "output", "first", "last")] + [
+    _fields_ = [(name, ctypes.c_void_p) for name in (
+        "input", "output", "first", "last", "source", "sink", "scope", "watched", "stream_beats", "stream_first", "stream_last")] + [
         (name, ctypes.c_int64) for name in (
-            "images", "in_beats", "in_bytes", "out_beats", "out_bytes", "idle_limit", "seed", "source_gap", "sink_gap",
-            "sent", "received", "cycles", "last_errors", "frame_errors", "done", "cancel")]
+            "source_cycles", "sink_cycles", "streams", "images", "in_beats", "in_bytes", "out_beats", "out_bytes", "idle_limit", "seed",
+            "source_gap", "sink_gap", "sent", "received", "cycles", "last_errors", "frame_errors", "done", "cancel")]
 
 
 def run_batch(interface: Interface, codes: NDArray[np.integer], *, jobs: int = 1, progress: Progress | None = None,
-              traffic: Traffic = Traffic(), idle_limit: int = 1 << 20, cache: Path | None = None, level: int = 1) -> BatchResult:
+              traffic: Traffic = Traffic(), trace: Trace = STEADY, stages: bool = False, idle_limit: int = 1 << 20,
+              cache: Path | None = None, level: int = 1) -> BatchResult:
     """Push codes (N, C, H, W) through the design; `jobs` runs share the images and go on at once.
 
-    `progress(done, total)` is called about five times a second. `level` is the C++ compiler's optimisation, 0..3.
-    Raises MismatchError where the design stops answering (no handshake on either port in `idle_limit` cycles), sets tlast on a
-    wrong beat or reports a frame error; MissingError, ToolError as `bwnhw.sim.verilator.build`; InputError for codes that don't fit.
+    `trace` says when source and sink play along, counted from each run's first input handshake, beside the random pauses of `traffic`.
+    `stages` looks at the stream that leaves every stage too. `progress(done, total)` is called about five times a second. `level` is the
+    C++ compiler's optimisation, 0..3. Raises MismatchError where the design stops answering (no handshake on either port in
+    `idle_limit` cycles), sets tlast on a wrong beat or reports a frame error; MissingError, ToolError as
+    `bwnhw.sim.verilator.build`; InputError for codes that don't fit or a trace that nothing can come of.
     """
     tools = find_tools()
     jobs = max(1, min(jobs, len(codes)))
-    library = ctypes.CDLL(str(build(LIBRARY, interface, cache or default_cache(), tools, jobs, level)))
+    cache = cache or default_cache()
+    seen = _Seen(interface.stages if stages else (), interface.top)
+    library = ctypes.CDLL(str(build(seen.harness(cache), interface, cache, tools, jobs, level)))
+    source, sink = (np.array(pattern, np.uint8) for pattern in (trace.checked().source, trace.sink))
     beats = np.ascontiguousarray(pack(codes, interface.source))
     output = np.zeros((len(codes), interface.sink.beats, interface.sink.beat_bytes), np.uint8)
     first, last = np.full((2, len(codes)), -1, np.int64)
     starts = [len(codes) * job // jobs for job in range(jobs + 1)]
-    runs = []
+    runs, times = [], []
     for start, stop in zip(starts, starts[1:], strict=False):
-        runs.append(_Job(beats[start:].ctypes.data, output[start:].ctypes.data, first[start:].ctypes.data, last[start:].ctypes.data,
-                         stop - start, interface.source.beats, interface.source.beat_bytes, interface.sink.beats,
-                         interface.sink.beat_bytes, idle_limit, traffic.seed, traffic.source_gap, traffic.sink_gap))
+        times.append(np.full((2, len(seen.stages), stop - start), -1, np.int64))
+        runs.append(_Job(
+            input=beats[start:].ctypes.data, output=output[start:].ctypes.data, first=first[start:].ctypes.data,
+            last=last[start:].ctypes.data, images=stop - start, in_beats=interface.source.beats, in_bytes=interface.source.beat_bytes,
+            out_beats=interface.sink.beats, out_bytes=interface.sink.beat_bytes, idle_limit=idle_limit, seed=traffic.seed,
+            source_gap=traffic.source_gap, sink_gap=traffic.sink_gap, source=source.ctypes.data, source_cycles=len(source),
+            sink=sink.ctypes.data, sink_cycles=len(sink), **seen.fields(times[-1])))
     statuses = _run_all(library, runs, len(codes), progress)
     for start, run, status in zip(starts, runs, statuses, strict=False):
         _check(interface, run, status, start)
-    return BatchResult(unpack(output, interface.sink), first, last, tuple(starts[:-1]),
+    stage_first, stage_last = np.concatenate(times, axis=2)
+    return BatchResult(unpack(output, interface.sink), first, last, stage_first, stage_last, tuple(starts[:-1]),
                        {"verilator": f"{tools.version} ({tools.origin})"})
+
+
+class _Seen:
+    """The streams inside that a run looks at, as C++ takes them; what it points to must live as long as the run."""
+
+    def __init__(self, stages: tuple[Watch, ...], top: str) -> None:
+        self.stages, self._top = stages, top
+        self._scope = ctypes.create_string_buffer(f"TOP.{top}".encode())
+        self._names = (ctypes.c_char_p * (2 * len(stages)))(*(name.encode() for name in handshakes(stages)))
+        self._beats = np.array([stage.stream.beats for stage in stages], np.int64)
+
+    def harness(self, cache: Path) -> Harness:
+        """The library's harness, with the streams' handshakes made readable."""
+        if not self.stages:
+            return LIBRARY
+        return replace(LIBRARY, verilate=(str(control_file(cache, self._top, handshakes(self.stages))),))
+
+    def fields(self, times: NDArray[np.int64]) -> dict[str, int]:
+        """The fields of a `_Job` that writes cycles of first and last beats into `times` (2, stages, images)."""
+        return {"scope": ctypes.addressof(self._scope), "watched": ctypes.addressof(self._names), "streams": len(self.stages),
+                "stream_beats": self._beats.ctypes.data, "stream_first": times[0].ctypes.data, "stream_last": times[1].ctypes.data}
 
 
 def _run_all(library: ctypes.CDLL, runs: list[_Job], total: int, progress: Progress | None) -> list[int]:
@@ -114,6 +152,8 @@ def _check(interface: Interface, run: _Job, status: int, start: int) -> None:
     if status == 1:
         raise MismatchError(f"{where} never came: no handshake in {run.idle_limit} cycles, after {run.sent} of "
                             f"{run.images * run.in_beats} input beats had been taken")
+    if status == 3:
+        raise BwnhwError(f"{interface.top}: Verilator shows no signals of the stages' streams, expected those of the side-car")
     if status != 0:
         raise BwnhwError(f"{where}: the batch run ended with status {status}")
     if run.last_errors:

@@ -17,11 +17,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from bwnhw.errors import MismatchError, MissingError, ToolError
-from bwnhw.sim.cache import cached
 from bwnhw.sim.case import Case, Report, read_report, write_case
 from bwnhw.sim.interface import Interface, read_interface
 from bwnhw.sim.tools import Tools
 from bwnhw.sim.verilator import Harness, build
+from bwnhw.sim.watch import control_file
 
 BENCH = "bwnhw.sim.bench_stream"
 Progress = Callable[[int, int], None]
@@ -82,8 +82,7 @@ def harness(cache: Path, interface: Interface, layers: bool, waves: bool) -> Har
     verilate = ["--vpi", "--public-depth", "1"]
     if layers:
         names = [name for stage in interface.stages for name in (stage.valid, stage.ready, stage.payload)]
-        text = "`verilator_config\n" + "".join(f'public_flat_rd -module "{interface.top}" -var "{name}"\n' for name in names)
-        verilate.append(str(_control_file(cache, text)))
+        verilate.append(str(control_file(cache, interface.top, names)))
     compile_flags = [f"-DVM_TRACE={int(waves)}"]
     runtime = ["verilated.cpp", "verilated_threads.cpp", "verilated_vpi.cpp", "verilated_dpi.cpp"]
     if waves:
@@ -93,13 +92,6 @@ def harness(cache: Path, interface: Interface, layers: bool, waves: bool) -> Har
     link = (f"-Wl,-rpath,{libs_dir}", f"-L{libs_dir}", "-lcocotbvpi_verilator")
     return Harness(share_dir / "lib" / "verilator" / "verilator.cpp", tuple(verilate), tuple(compile_flags), tuple(runtime), link,
                    interface.top)
-
-
-def _control_file(cache: Path, text: str) -> Path:
-    """A .vlt file with this text; its path holds the text's hash, and so does the build's key."""
-    def write(folder: Path) -> None:
-        (folder / "watch.vlt").write_text(text, encoding="utf-8")
-    return cached(cache, "watch", [text], write) / "watch.vlt"
 
 
 def read_results(path: Path, log: Path, status: int) -> tuple[str, ...]:

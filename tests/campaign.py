@@ -2,9 +2,10 @@
 
     nice python tests/campaign.py --count 300 --seed 1 --jobs 2 --log campaign.jsonl
 
-Every network is written as a model file, read back, lowered, generated and simulated by the batch runner: once without pauses, where
-the cycle of every image's first and last output must be the estimated one, once with pauses on both sides and random registers before
-reset. A line per network goes to the log; those there that are equal are not done again. Exit status 1 where any network failed.
+Every network is written as a model file, read back, lowered, generated and simulated by the batch runner: once without pauses, once
+under a random trace of source gaps and sink stalls and with random registers before reset. Both times the cycle of every image's first
+and last output must be the estimated one, at every stage. A line per network goes to the log; those there that are equal are not done
+again. Exit status 1 where any network failed.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from random_networks import Knobs, draw_graph, draw_images
 from bwnhw import golden, reference
 from bwnhw.codes import encode
 from bwnhw.compare import compare
-from bwnhw.cycles import cycles
+from bwnhw.cycles import Cycles, cycles
 from bwnhw.design import design
 from bwnhw.errors import MismatchError
 from bwnhw.lower import lower
@@ -36,9 +37,10 @@ from bwnhw.onnx_read import from_bytes
 from bwnhw.onnx_write import to_bytes
 from bwnhw.plan import Plan
 from bwnhw.rtl.generate import generate
-from bwnhw.sim.batch import Traffic, run_batch
+from bwnhw.sim.batch import BatchResult, Traffic, run_batch
 from bwnhw.sim.case import first_difference
 from bwnhw.sim.interface import read_interface
+from bwnhw.trace import STEADY, Trace
 
 # Taken in turn, so that each kind is met often whatever the count.
 KINDS = {
@@ -93,17 +95,34 @@ def check_hardware(network: Network, plan: Plan, codes: Any, expected: Any, mode
                    ) -> tuple[int, int]:
     """Generate and simulate; latency and interval, measured and estimated alike."""
     generate(network, plan, model, folder, "dut", force=True)
-    interface = read_interface(folder)
-    estimated = cycles(design(network.topology, plan), len(codes))
-    patience = 2 * estimated.latency + 1000
-    for traffic in (Traffic(), Traffic(seed | 1, 80, 80)):
-        found = run_batch(interface, codes, cache=cache, level=0, idle_limit=patience, traffic=traffic)
-        _equal(f"Verilator, {traffic}", first_difference(expected, found.outputs, len(network.topology.nodes) - 1))
-        if traffic == Traffic():
-            for name, cycle, of_model in (("first", found.first_output, estimated.first), ("last", found.last_output, estimated.last)):
-                if cycle.tolist() != list(of_model):
-                    raise MismatchError(f"cycles of the {name} outputs: estimated {list(of_model)}, measured {cycle.tolist()}")
-    return estimated.latency, estimated.interval
+    interface, laid = read_interface(folder), design(network.topology, plan)
+    steady = cycles(laid, len(codes))
+    for traffic, trace in ((Traffic(), STEADY), (Traffic(seed | 1), draw_trace(np.random.default_rng(seed)))):
+        estimated = cycles(laid, len(codes), trace)
+        found = run_batch(interface, codes, cache=cache, level=0, idle_limit=2 * estimated.latency + 1000, traffic=traffic, trace=trace,
+                          stages=True)
+        _equal(f"Verilator, {trace}", first_difference(expected, found.outputs, len(network.topology.nodes) - 1))
+        _same_cycles(estimated, found, trace)
+    return steady.latency, steady.interval
+
+
+def draw_trace(rng: np.random.Generator) -> Trace:
+    """Patterns of up to 400 cycles in bursts of up to 40 on both sides; the source offers in cycle 0, the sink sometimes is ready."""
+    source, sink = ((rng.random(int(rng.integers(1, 11))) < 0.6).repeat(int(rng.integers(1, 41))) for _ in range(2))
+    source[0] = sink[-1] = True
+    return Trace(tuple(source.tolist()), tuple(sink.tolist()))
+
+
+def _same_cycles(estimated: Cycles, found: BatchResult, trace: Trace) -> None:
+    """Every first and last output, of the design and of every stage, in the estimated cycle."""
+    pairs = [("the design", estimated.first, estimated.last, found.first_output, found.last_output)]
+    pairs += [(stage.name, stage.first, stage.last, first, last)
+              for stage, first, last in zip(estimated.stages, found.stage_first, found.stage_last, strict=True)]
+    for name, first, last, found_first, found_last in pairs:
+        for what, guess, measured in (("first", first, found_first), ("last", last, found_last)):
+            if list(guess) != measured.tolist():
+                raise MismatchError(f"{name}: cycles of the {what} outputs under {trace}: estimated {list(guess)}, "
+                                    f"measured {measured.tolist()}")
 
 
 def _equal(what: str, difference: object) -> None:

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bwnhw.blocks import Design
-from bwnhw.cycles import Traffic, cycles, stage_beats
+from bwnhw.cycles import cycles, stage_beats
 from bwnhw.design import design
-from bwnhw.errors import PlanError
+from bwnhw.errors import InputError, PlanError
 from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan
+from bwnhw.trace import Trace
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -34,31 +35,31 @@ def small() -> Design:
     return design(Topology(nodes), Plan(((1, Engine(2, 1, 9, 8)),)))
 
 
-def expected(whole: Design, images: int, traffic: Traffic) -> list[tuple[int, ...]]:
+def expected(whole: Design, images: int, trace: Trace) -> list[tuple[int, ...]]:
     """First and last output cycle of every stage and image, by the stepped simulator."""
     beats = stage_beats(whole)
-    times = simulate(whole, [images * n for n in beats], traffic.source, traffic.sink)
+    times = simulate(whole, [images * n for n in beats], trace.source, trace.sink)
     return [tuple(times[stage.name][i * n + k] for i in range(images) for k in (0, n - 1))
             for stage, n in zip(whole.stages, beats, strict=True)]
 
 
-def found(whole: Design, images: int, traffic: Traffic) -> list[tuple[int, ...]]:
+def found(whole: Design, images: int, trace: Trace) -> list[tuple[int, ...]]:
     """The same by `cycles`."""
     return [tuple(pair[k] for pair in zip(stage.first, stage.last, strict=True) for k in (0, 1))
-            for stage in cycles(whole, images, traffic).stages]
+            for stage in cycles(whole, images, trace).stages]
 
 
 @settings(max_examples=150, deadline=None)
 @given(designs())
 def test_equals_the_stepped_simulator(whole: Design) -> None:
-    assert found(whole, 3, Traffic()) == expected(whole, 3, Traffic())
+    assert found(whole, 3, Trace()) == expected(whole, 3, Trace())
 
 
 @settings(max_examples=150, deadline=None)
 @given(designs(), PATTERNS, PATTERNS)
 def test_equals_the_stepped_simulator_under_back_pressure(whole: Design, source: list[bool], sink: list[bool]) -> None:
-    traffic = Traffic((True, *source), tuple(sink))
-    assert found(whole, 3, traffic) == expected(whole, 3, traffic)
+    trace = Trace((True, *source), tuple(sink))
+    assert found(whole, 3, trace) == expected(whole, 3, trace)
 
 
 @settings(max_examples=60, deadline=None)
@@ -97,10 +98,10 @@ def test_small_buffer_is_refused() -> None:
         cycles(stuck)
 
 
-@pytest.mark.parametrize("traffic", [Traffic(sink=(False,)), Traffic(source=(False, True)), Traffic(source=())])
-def test_dead_traffic_is_refused(traffic: Traffic) -> None:
-    with pytest.raises(PlanError, match="traffic"):
-        cycles(small(), 3, traffic)
+@pytest.mark.parametrize("trace", [Trace(sink=(False,)), Trace(source=(False, True)), Trace(source=())])
+def test_dead_trace_is_refused(trace: Trace) -> None:
+    with pytest.raises(InputError, match="trace"):
+        cycles(small(), 3, trace)
 
 
 def test_lenet_size_is_quick() -> None:

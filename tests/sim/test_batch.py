@@ -1,14 +1,16 @@
 """The batch runner: right values and cycles on a right design, a clear complaint on a wrong one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bwnhw.errors import MismatchError, ToolError
+from bwnhw.errors import BwnhwError, InputError, MismatchError, ToolError
 from bwnhw.sim.batch import Traffic, run_batch
 from bwnhw.sim.interface import Interface, read_interface
+from bwnhw.trace import Trace
 
 CODES = np.random.default_rng(1).integers(0, 8, (9, 4, 2, 3))
 Dummy = Callable[[int], Interface]
@@ -29,6 +31,28 @@ def test_gaps_and_random_registers_change_no_value(dummy: Dummy, cache: Path, se
     result = run_batch(dummy(0), CODES, cache=cache, traffic=Traffic(seed, 100, 100))
     np.testing.assert_array_equal(result.outputs, CODES >= 3)
     assert result.last_output[-1] > 12 * len(CODES)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_trace_is_replayed_and_stages_are_seen(dummy: Dummy, cache: Path, jobs: int) -> None:
+    """The dummy hands a beat on in the cycle after it came: beat n comes in cycle 2n, and leaves in the next cycle divisible by 3."""
+    result = run_batch(dummy(0), CODES, jobs=jobs, cache=cache, trace=Trace((True, False), (True, False, False)), stages=True)
+    np.testing.assert_array_equal(result.outputs, CODES >= 3)
+    for start, stop in zip(result.starts, [*result.starts[1:], len(CODES)], strict=True):
+        beats = 3 + 3 * np.arange(12 * (stop - start)).reshape(-1, 12)
+        np.testing.assert_array_equal(result.first_output[start:stop], beats[:, 0])
+        np.testing.assert_array_equal(result.last_output[start:stop], beats[:, -1])
+        np.testing.assert_array_equal(result.stage_last[0, start:stop], result.last_output[start:stop])
+        np.testing.assert_array_equal(result.stage_first[0, start:stop], result.first_output[start:stop])
+
+
+def test_dead_traces_and_absent_signals_are_refused(dummy: Dummy, cache: Path) -> None:
+    interface = dummy(0)
+    with pytest.raises(InputError, match="sink that is ready"):
+        run_batch(interface, CODES, cache=cache, trace=Trace(sink=(False, False)))
+    stage = replace(interface.stages[0], valid="absent")
+    with pytest.raises(BwnhwError):
+        run_batch(replace(interface, stages=(stage,)), CODES, cache=cache, stages=True)
 
 
 def test_a_folder_named_from_here(dummy: Dummy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

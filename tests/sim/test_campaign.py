@@ -49,5 +49,5 @@ def test_a_wrong_value_and_a_wrong_cycle_are_seen(cache: Path, tmp_path: Path, m
         return replace(found, stages=(*found.stages[:-1], replace(last, last=(*last.last[:-1], last.last[-1] + 1))))
 
     monkeypatch.setattr(campaign, "cycles", late)
-    with pytest.raises(MismatchError, match=r"^cycles of the last outputs: estimated "):
+    with pytest.raises(MismatchError, match=r"^the design: cycles of the last outputs under "):
         check(expected)
