@@ -64,6 +64,11 @@ def binarise(x: Tensor, surrogate: Surrogate) -> Tensor:
     return result
 
 
+def with_slope(x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+    """`value` forward; grad_x = grad_y · slope backward. All of one shape; `value` and `slope` carry no gradient."""
+    return value.detach() + slope.detach() * (x - x.detach())
+
+
 def quantise_unsigned(x: Tensor, scale: Tensor, bits: int) -> Tensor:
     """scale · round(clip(x / scale, 0, 2**bits - 1)), half to even: QONNX's unsigned Quant with ROUND and zero point 0.
 
