@@ -9,6 +9,7 @@ a value: `v = m*a + c` (bipolar: m, c = 2, -1). A padded tap adds nothing, whate
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,30 @@ def signed_weights(bits: int) -> WeightCode:
 
 
 @dataclass(frozen=True)
+class CodebookShape:
+    """How a layer's kernels are written as indices: `words` codewords of `taps` (kh, kw), or (kw,) where rows of kernels are indexed.
+
+    `books` is 1, or the number of input channels where each has codewords of its own. `closed` says that codeword words/2 + j is the
+    negative of codeword j, so that the index's top bit is a sign and half of the codewords need storing.
+    """
+
+    words: int
+    books: int
+    taps: tuple[int, ...]
+    closed: bool = False
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of one index."""
+        return (self.words - 1).bit_length()
+
+    @property
+    def codebook_bits(self) -> int:
+        """Bits of all codewords that need storing."""
+        return self.books * self.words * prod(self.taps) // (2 if self.closed else 1)
+
+
+@dataclass(frozen=True)
 class Input:
     """The graph's input as codes: real value = scale·(code − zero).
 
@@ -109,8 +134,8 @@ class Input:
 class Conv:
     """z[o, y, x] = Σ over valid taps of W[o, i, ky, kx]·(m·a + c); a dense layer has a kernel as large as its input map.
 
-    `pads` is (top, left, bottom, right); a padded tap adds nothing. Dilation and groups are 1. `codebook` is the number of
-    codewords where the weights are Gather(codebook, index), else None.
+    `pads` is (top, left, bottom, right); a padded tap adds nothing. Dilation and groups are 1. `codebook` is there where
+    the weights are Gather(codebook, index); it changes no value.
     """
 
     src: tuple[int]
@@ -120,7 +145,7 @@ class Conv:
     pads: tuple[int, int, int, int]
     weights: WeightCode
     value: tuple[int, int]
-    codebook: int | None = None
+    codebook: CodebookShape | None = None
 
 
 @dataclass(frozen=True)
@@ -191,12 +216,41 @@ class Topology:
 
 
 @dataclass(frozen=True, eq=False)
+class Codebook:
+    """codewords int8 (books, words, *taps); index int64 (out, in), or (out, in, kh) where codewords are rows; see `CodebookShape`."""
+
+    codewords: NDArray[np.int8]
+    index: NDArray[np.int64]
+
+    @property
+    def shape(self) -> CodebookShape:
+        """Its sizes; `closed` where the codewords are written as that says."""
+        books, words, *taps = self.codewords.shape
+        first, second = self.codewords[:, :words // 2], self.codewords[:, words // 2:]
+        return CodebookShape(words, books, tuple(taps), np.array_equal(first, -second))
+
+    @property
+    def _books(self) -> NDArray[np.int64]:
+        """The book of every input channel, shaped to go with the index."""
+        return (np.arange(self.index.shape[1]) % len(self.codewords)).reshape(-1, *(1,) * (self.index.ndim - 2))
+
+    @property
+    def weights(self) -> NDArray[np.int8]:
+        """int8 (out, in, kh, kw): the codeword of every index."""
+        return self.codewords[self._books, self.index]
+
+    @property
+    def flat(self) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+        """All books one after the other (books·words, *taps), and the index into them, as a Gather has both."""
+        return self.codewords.reshape(-1, *self.codewords.shape[2:]), self.index + self._books * self.codewords.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
 class ConvParams:
-    """weights int8 (out, in, kh, kw); with a codebook also codebook int8 (K, kh, kw) and index int64 (out, in)."""
+    """weights int8 (out, in, kh, kw), and their codebook where they were written with one."""
 
     weights: NDArray[np.int8]
-    codebook: NDArray[np.int8] | None = None
-    index: NDArray[np.int64] | None = None
+    codebook: Codebook | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import numpy as np
 from bwnhw.network import (
     BIPOLAR_WEIGHTS,
     UNIPOLAR_WEIGHTS,
+    CodebookShape,
     Conv,
     ConvParams,
     Network,
@@ -24,7 +25,8 @@ from bwnhw.network import (
 class Row:
     """One node: `shape` (channels, height, width) and `bits` of what it puts out, weights and multiplications per image.
 
-    `macs` counts padded taps too. `kernels` and `distinct_kernels` count a conv's windows of more than one tap by their weights.
+    `weight_bits` counts indices and codewords where there is a codebook. `macs` counts padded taps too. `kernels` and
+    `distinct_kernels` count a conv's windows of more than one tap by their weights.
     """
 
     node: int
@@ -54,7 +56,7 @@ def _row(network: Network, index: int) -> Row:
     weights = params.weights
     taps = prod(node.kernel)
     kernels = weights.reshape(-1, taps) if taps > 1 and node.out.pixels > 1 else weights.reshape(-1, taps)[:0]
-    return Row(**{**row.__dict__, "weights": weights.size, "weight_bits": weights.size * len(node.weights.shifts),
+    return Row(**{**row.__dict__, "weights": weights.size, "weight_bits": _stored(node, weights.size),
                   "macs": weights.size * node.out.pixels, "kernels": len(kernels),
                   "distinct_kernels": len(np.unique(kernels, axis=0))})
 
@@ -77,13 +79,28 @@ def _detail(node: Node, params: object) -> str:
             words.append("pads " + ",".join(map(str, node.pads)))
         if isinstance(node, Conv):
             words.append(f"weights {_weights(node.weights)}")
-            words += [f"{node.codebook} codewords"] if node.codebook else []
+            words += [_codewords(node.codebook)] if node.codebook else []
         elif isinstance(params, PoolParams) and node.flips:
             words.append(f"{int(params.flip.sum())} flipped")
         return ", ".join(words)
     if isinstance(node, Threshold) and isinstance(params, ThresholdParams):
         return f"{node.out.hi} levels, {int(params.flip.sum())} flipped" if node.flips else f"{node.out.hi} levels"
     return ""
+
+
+def _codewords(shape: CodebookShape) -> str:
+    words = ["closed"] if shape.closed else []
+    words += ["rows"] if len(shape.taps) == 1 else []
+    words += ["per channel"] if shape.books > 1 else []
+    return f"{shape.words} codewords" + (f" ({', '.join(words)})" if words else "")
+
+
+def _stored(node: Conv, weights: int) -> int:
+    """Bits that the weights take in the file's own form: planes, or indices and codewords."""
+    planes = len(node.weights.shifts)
+    if node.codebook is None:
+        return weights * planes
+    return weights // prod(node.codebook.taps) * node.codebook.index_bits + node.codebook.codebook_bits * planes
 
 
 def _weights(code: WeightCode) -> str:

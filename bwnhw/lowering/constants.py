@@ -93,12 +93,16 @@ class Constants:
                              f"found {producer.kind}")
         return rule(producer)
 
-    def lookup(self, name: str) -> tuple[str, str] | None:
-        """Names of (codebook, index) where `name` is Gather(codebook, index) along axis 0, else None."""
-        op = self._producers.get(name)
-        if op is None or op.kind != "Gather" or attribute(op, "axis") != 0:
+    def lookup(self, name: str, op: Op) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+        """Codebook and index where `name` is Gather(codebook, index) along axis 0, or BipolarQuant of that, else None."""
+        producer = self._producers.get(name)
+        bipolar = producer is not None and producer.kind == "BipolarQuant"
+        if producer is not None and bipolar:
+            producer = self._producers.get(producer.inputs[0])
+        if producer is None or producer.kind != "Gather" or attribute(producer, "axis") != 0:
             return None
-        return op.inputs[0], op.inputs[1]
+        words = self.factored(producer.inputs[0], op).values
+        return np.where(words >= 0, 1.0, -1.0) if bipolar else words, self.integers(producer.inputs[1], op)
 
     def steps(self, op: Op) -> tuple[Exact, Steps]:
         """Scale and integers of a quantiser."""

@@ -80,7 +80,7 @@ def _convolve(builder: Builder, op: Op, edge: Edge, weights: Weights, geometry: 
     builder.afford(label(op), channels, geometry.kernel, out)
     codebook = weights.params.codebook
     node = builder.add(Conv((_node(edge, op),), out, geometry.kernel, geometry.stride, geometry.pads, weights.code, value,
-                            None if codebook is None else len(codebook)), weights.params)
+                            None if codebook is None else codebook.shape), weights.params)
     try:
         rows = tuple(row * slope * surd(1) / value[0] for row in weights.scale)
         sums = weights.params.weights.astype(np.int64).sum(axis=(1, 2, 3)).tolist()

@@ -11,7 +11,7 @@ from bwnhw.errors import ModelError
 from bwnhw.exact import Surd
 from bwnhw.graph import Op
 from bwnhw.lowering.constants import Constants, Factored
-from bwnhw.network import BIPOLAR_WEIGHTS, UNIPOLAR_WEIGHTS, ConvParams, WeightCode, signed_weights
+from bwnhw.network import BIPOLAR_WEIGHTS, UNIPOLAR_WEIGHTS, Codebook, ConvParams, WeightCode, signed_weights
 from bwnhw.ops import label
 
 MOST_BITS = 8
@@ -30,15 +30,26 @@ class Weights:
 def conv_weights(constants: Constants, name: str, op: Op) -> Weights:
     """The weights (out, in, kh, kw) of a Conv; ModelError unless they are integers of at most 8 bits times a scale per row."""
     weights = _weights(constants.factored(name, op), op)
-    lookup = constants.lookup(name)
+    lookup = constants.lookup(name, op)
     if lookup is None:
         return weights
-    book, index = constants.factored(lookup[0], op).values, constants.integers(lookup[1], op)
-    codebook = book.astype(np.int8)
-    index = index % max(1, len(codebook))
-    if book.ndim != 3 or index.ndim != 2 or not np.array_equal(codebook[index], weights.params.weights):
+    codebook = _codebook(*lookup)
+    if codebook is None or not np.array_equal(codebook.weights, weights.params.weights):
         return weights  # rows were brought to other integers than the codebook holds: plain weights then
-    return Weights(ConvParams(weights.params.weights, codebook, index), weights.code, weights.scale)
+    return Weights(ConvParams(weights.params.weights, codebook), weights.code, weights.scale)
+
+
+def _codebook(words: NDArray[np.float64], index: NDArray[np.int64]) -> Codebook | None:
+    """Codewords of kernels or rows, and the index; a book per input channel where every channel keeps to a share of its own."""
+    if not len(words) or (words.ndim, index.ndim) not in ((3, 2), (2, 3)):
+        return None
+    index, channels = index % len(words), index.shape[1]
+    if len(words) % channels == 0:
+        share = len(words) // channels
+        own = (np.arange(channels) * share).reshape(-1, *(1,) * (index.ndim - 2))
+        if np.array_equal(index // share * share, np.broadcast_to(own, index.shape)):
+            return Codebook(words.astype(np.int8).reshape(channels, share, *words.shape[1:]), index - own)
+    return Codebook(words.astype(np.int8)[None], index)
 
 
 def dense_weights(constants: Constants, name: str, op: Op) -> Weights:

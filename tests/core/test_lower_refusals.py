@@ -11,7 +11,7 @@ from bwnhw.errors import ImageError, ModelError
 from bwnhw.float_exec import run
 from bwnhw.lower import lower
 from bwnhw.lowering import builder
-from bwnhw.network import BIPOLAR_WEIGHTS, UNIPOLAR_WEIGHTS, Add, Conv, Input, Scale, Threshold, WeightCode, signed_weights
+from bwnhw.network import BIPOLAR_WEIGHTS, UNIPOLAR_WEIGHTS, Add, CodebookShape, Conv, Input, Scale, Threshold, WeightCode, signed_weights
 
 CONV = {"kernel_shape": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1}
 
@@ -163,8 +163,8 @@ def test_a_codebook_stays_one():
     graph.op("Conv", name, source="x", **{**CONV, "kernel_shape": (3, 3)})
     network = lower(graph.build())
     params = network.params[1]
-    assert network.topology.nodes[1].codebook == 3
-    np.testing.assert_array_equal(params.codebook[params.index], params.weights)
+    assert network.topology.nodes[1].codebook == CodebookShape(3, 1, (3, 3)) == params.codebook.shape
+    np.testing.assert_array_equal(params.codebook.weights, params.weights)
     np.testing.assert_array_equal(params.weights, book[index])
 
 
