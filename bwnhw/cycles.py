@@ -14,6 +14,7 @@ from bwnhw.events import Channel, Process
 from bwnhw.trace import ALWAYS, STEADY, Trace
 
 MAX_IMAGES = 64  # a design's period has always shown within a few images; this only bounds the search
+PATIENCE = 1 << 14  # steps of processes between two looks at whether any of them got anywhere
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _settled(last: Sequence[int]) -> bool:
 
 
 class _Run:
-    """One run of a design, image after image: the channels' times so far and the processes that extend them."""
+    """One run of a design, image after image: the channels' times so far and the processes, in the order of the chain, that extend them."""
 
     def __init__(self, design: Design, trace: Trace) -> None:
         self._design = design
@@ -135,14 +136,24 @@ class _Run:
         if self._fed:  # an always valid source offers everything at once, its consumer takes one beat per cycle
             self._input.offers.extend([0] * self._design.input.beats)
         self._images += 1
-        known = -1
-        while any(len(channel.takes) < self._images * beats for channel, beats in zip(self._outputs, self._beats, strict=True)):
-            for process in self._processes:
-                next(process)
-            before, known = known, self._known()
-            if known == before:
-                raise PlanError(self._stuck())
+        for channel, beats in zip(self._outputs, self._beats, strict=True):
+            while len(channel.takes) < self._images * beats:
+                self._go_on(channel.takes, self._images * beats)
         return self._outputs[-1].takes[self._images * self._beats[-1] - 1]
+
+    def _go_on(self, takes: list[int], wanted: int) -> None:
+        """Follow who waits for whom until `takes` holds as many as `wanted`, for `PATIENCE` steps, or out of the chain."""
+        before, processes = self._known(), self._processes
+        place = len(processes) - 1
+        for _ in range(PATIENCE):
+            place += next(processes[place])
+            if len(takes) >= wanted or place < 0:
+                break
+        if len(takes) < wanted and self._known() == before:
+            for process in processes:  # perhaps what is missing lies off the way, such as words at an image's end that nobody needs
+                next(process)
+            if self._known() == before:
+                raise PlanError(self._stuck())
 
     def stage_cycles(self, number: int, images: int) -> StageCycles:
         stage, beats, takes = self._design.stages[number], self._beats[number], self._outputs[number].takes

@@ -2,8 +2,9 @@
 
 Every handshake channel holds two growing lists: `offers[n]`, the first cycle in which the producer could hand over token n, and
 `takes[n]`, the cycle in which it is handed over. A producer appends offers, the consumer appends takes, at most one per cycle. A process
-is a generator that runs as far as the lists let it and yields when it needs a time that isn't known yet. A time depends only on
-earlier tokens (in the sense of the rules in `bwnhw.blocks`), so any order of running the processes gives the same, least times.
+is a generator that runs as far as the lists let it; where it needs a time that isn't known yet it yields whom it waits for, the process
+`BEFORE` it in the chain or the one `BEHIND` it. A time depends only on earlier tokens (in the sense of the rules in `bwnhw.blocks`), so
+any order of running the processes gives the same, least times.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 
 from bwnhw.blocks import Stage, Window
 
-Process = Iterator[None]
+Process = Iterator[int]
+BEFORE, BEHIND = -1, 1
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def source(channel: Channel, pattern: Sequence[bool]) -> Process:
     while True:
         channel.offers.append(ready + begins[ready % len(begins)])
         while len(channel.takes) < len(channel.offers):
-            yield
+            yield BEHIND
         ready = channel.takes[-1] + 1
 
 
@@ -40,7 +42,7 @@ def sink(channel: Channel, pattern: Sequence[bool]) -> Process:
     ready = 0
     while True:
         while len(offers) <= len(takes):
-            yield
+            yield BEFORE
         time = max(offers[len(takes)], ready)
         time += opens[time % len(opens)]
         takes.append(time)
@@ -54,13 +56,13 @@ def upsize(ratio: int, inputs: Channel, outputs: Channel) -> Process:
     while True:
         for _ in range(ratio):
             while len(offers) <= len(takes):
-                yield
+                yield BEFORE
             time = max(offers[len(takes)], ready)
             takes.append(time)
             ready = time + 1
         outputs.offers.append(ready)
         while len(outputs.takes) < len(outputs.offers):
-            yield
+            yield BEHIND
         ready = outputs.takes[-1]
 
 
@@ -70,12 +72,12 @@ def downsize(ratio: int, inputs: Channel, outputs: Channel) -> Process:
     ready = 0
     while True:
         while len(offers) <= len(takes):
-            yield
+            yield BEFORE
         time = max(offers[len(takes)], ready)
         takes.append(time)
         outputs.offers.extend([time + 1] * ratio)
         while len(outputs.takes) < len(outputs.offers):
-            yield
+            yield BEHIND
         ready = outputs.takes[-1]
 
 
@@ -90,12 +92,12 @@ def write(window: Window, inputs: Channel, releases: list[int]) -> Process:
         limit = image * image_words + keeps[place] * window.words + window.depth
         while len(takes) < limit:
             while len(offers) <= len(takes):
-                yield
+                yield BEFORE
             time = max(offers[len(takes)], ready)
             takes.append(time)
             ready = time + 1
         while len(releases) <= pixel:
-            yield
+            yield BEHIND
         ready = max(ready, releases[pixel])
         pixel += 1
 
@@ -111,12 +113,12 @@ def sequence(stage: Stage, window: Window, inputs: Channel, releases: list[int],
     while True:
         for need in needs:
             while len(writes) <= base + need:
-                yield
+                yield BEFORE
             ready = max(ready, writes[base + need] + 1)
             for _ in range(window.groups):
                 if group >= depth:
                     while len(reads) <= group - depth:
-                        yield
+                        yield BEHIND
                     ready = max(ready, reads[group - depth] + 1)
                 outputs.offers.append(ready + to_offer)
                 ready += beats
@@ -133,11 +135,11 @@ def pass_on(stage: Stage, inputs: Channel, outputs: Channel) -> Process:
     while True:
         if group >= depth:
             while len(reads) <= group - depth:
-                yield
+                yield BEHIND
             ready = max(ready, reads[group - depth] + 1)
         for _ in range(stage.group):
             while len(offers) <= len(takes):
-                yield
+                yield BEFORE
             time = max(offers[len(takes)], ready)
             takes.append(time)
             ready = time + 1

@@ -1,6 +1,7 @@
 // The batch runner: drives a Verilated stream design from memory to memory. One call is one run from reset; calls in
 // several threads are independent. Same file for every design: port widths come in as numbers of bytes.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -63,8 +64,9 @@ struct Stream {
     int64_t* last;
 
     void look(int64_t cycle, int64_t images) {
-        if (!(*valid & *ready & 1) || taken >= images * beats) return;
+        if (!(*valid & *ready & 1)) return;
         const int64_t image = taken / beats, beat = taken % beats;
+        if (image >= images) return;
         if (beat == 0) first[image] = cycle;
         if (beat + 1 == beats) last[image] = cycle;
         taken++;
@@ -111,7 +113,9 @@ extern "C" int bwnhw_run(Job* job) {
     int64_t cycle = -1;  // no input handshake yet
     int64_t idle = 0, ticks = 0;
     bool offering = false;
-    while (job->received < to_receive) {
+    const auto flowing = [job](const Stream& stream) { return stream.taken < job->images * stream.beats; };
+    // An image's last words may be of no use to what follows: they leave their stage after the last output.
+    while (job->received < to_receive || std::any_of(streams.begin(), streams.end(), flowing)) {
         if (++idle > job->idle_limit) return STUCK;
         if (++ticks % POLL_CYCLES == 0 && __atomic_load_n(&job->cancel, __ATOMIC_RELAXED)) return CANCELLED;
 
