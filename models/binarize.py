@@ -22,12 +22,15 @@ class Surrogate(StrEnum):
     IDENTITY = "identity"  # 1
     HARDTANH = "hardtanh"  # 1 where |x| ≤ 1, else 0
     BIREAL = "bireal"  # max(0, 2 - 2|x|)
+    SIGN_SWISH = "sign-swish"  # BNN+'s, steepness 5
 
 
+_SWISH_STEEPNESS = 5.0
 _SLOPES: dict[Surrogate, Callable[[Tensor], Tensor]] = {
     Surrogate.IDENTITY: torch.ones_like,
     Surrogate.HARDTANH: lambda x: (x.abs() <= 1).to(x.dtype),
     Surrogate.BIREAL: lambda x: (2 - 2 * x.abs()).clamp_(min=0),
+    Surrogate.SIGN_SWISH: lambda x: sign_swish_slope(x, _SWISH_STEEPNESS),
 }
 
 
@@ -67,6 +70,12 @@ def binarise(x: Tensor, surrogate: Surrogate) -> Tensor:
 def with_slope(x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
     """`value` forward; grad_x = grad_y · slope backward. All of one shape; `value` and `slope` carry no gradient."""
     return value.detach() + slope.detach() * (x - x.detach())
+
+
+def sign_swish_slope(x: Tensor, mu: float | Tensor) -> Tensor:
+    """d SS(x) / dx = μ (2 - μx tanh(μx/2)) / (1 + cosh(μx)) of the sign-Swish SS with steepness μ (Darabi et al. 2018): μ at 0."""
+    scaled = mu * x
+    return mu * (2 - scaled * (scaled / 2).tanh()) / (1 + scaled.cosh())
 
 
 def quantise_unsigned(x: Tensor, scale: Tensor, bits: int) -> Tensor:
