@@ -61,7 +61,7 @@ class MutualInformation(ExtraLoss):
             similar = (bank[rows] @ anchor[:, :, None])[:, :, 0]
             if not self.z[side]:
                 self.z[side] = (similar.detach() / _TEMPERATURE).exp().mean() * self.count
-            total = total + self.strength * contrast(similar, self.z[side], self.count)
+            total = total + self.strength * contrast(similar, self.z[side].clone(), self.count)
         self._remember(self.student_bank, step.index, u)
         self._remember(self.teacher_bank, step.index, v)
         return total
