@@ -1,4 +1,4 @@
-"""The shipped networks' shapes. Each takes raw pixels (N, 1, H, W) as float32 integers and gives 10 scores (N, 10).
+"""The shapes of networks. Each takes raw pixels (N, C, H, W) as float32 integers and gives scores (N, classes).
 
 Convolutional blocks are conv, max pool, batch norm, activation: the pool acts on integer accumulators, before a batch norm
 whose slope may have either sign. All scale factors in front of a batch norm are powers of two, so that a float32 executor's
@@ -7,69 +7,117 @@ sums are exact. The last layer has no batch norm behind it: its scores are integ
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
-from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, QuantAct, ScoreScale, SignAct
+from bwnhw.models.binarizers.ste import Ste
+from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, MakeWeight, QuantAct, QuantWeight, ScoreScale, SignAct
 
-_QUANT_STEP = 0.5  # of multi-bit activations; the batch norm in front learns what it means
+
+@dataclass(frozen=True)
+class Style:
+    """What fills an architecture: `inner` makes the weights of all layers, `edge_bits` > 1 those of first and last layer instead.
+
+    Activations have `activation_bits`: ±1 for one bit, else unsigned codes from 0 to just below 2, the upper half of what a batch norm
+    gives; the batch norm in front learns what that means.
+    """
+
+    activation_bits: int = 1
+    edge_bits: int = 1
+    inner: MakeWeight = Ste
+
+    def activation(self) -> nn.Module:
+        """A new activation."""
+        return SignAct() if self.activation_bits == 1 else QuantAct(self.activation_bits, 2.0 ** (1 - self.activation_bits))
+
+    @property
+    def edge(self) -> MakeWeight:
+        """What makes the weights of the first and the last layer."""
+        return self.inner if self.edge_bits == 1 else partial(QuantWeight, bits=self.edge_bits)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """`build(activation_bits)` makes the module; `image` is (channels, height, width) of its input of `pixel_bits` bits."""
+    """`build(style)` makes the module; `image` is (channels, height, width) of its input of `pixel_bits` bits."""
 
-    build: Callable[[int], nn.Sequential]
+    build: Callable[[Style], nn.Sequential]
     image: tuple[int, int, int]
     pixel_bits: int
 
 
-def activation(bits: int) -> nn.Module:
-    """±1 for one bit, unsigned codes for more."""
-    return SignAct() if bits == 1 else QuantAct(bits, _QUANT_STEP)
-
-
-def _conv_block(inputs: int, outputs: int, pool: bool, bits: int) -> list[nn.Module]:
+def _conv_block(style: Style, inputs: int, outputs: int, pool: bool, first: bool = False, kernel: int = 3,
+                padding: int = 1) -> list[nn.Module]:
     pools: list[nn.Module] = [nn.MaxPool2d(2)] if pool else []
-    return [BinaryConv2d(inputs, outputs), *pools, nn.BatchNorm2d(outputs), activation(bits)]
+    make = style.edge if first else style.inner
+    return [BinaryConv2d(inputs, outputs, make, kernel, padding), *pools, nn.BatchNorm2d(outputs), style.activation()]
 
 
-def _classifier(features: int) -> list[nn.Module]:
-    return [nn.Flatten(), BinaryLinear(features, 10), ScoreScale(features**-0.5)]
+def _dense_block(style: Style, inputs: int, outputs: int, first: bool = False) -> list[nn.Module]:
+    return [BinaryLinear(inputs, outputs, style.edge if first else style.inner), nn.BatchNorm1d(outputs), style.activation()]
 
 
-def digits_conv(bits: int) -> nn.Sequential:
+def _scores(style: Style, features: int, classes: int = 10) -> list[nn.Module]:
+    return [BinaryLinear(features, classes, style.edge), ScoreScale(features**-0.5)]
+
+
+def digits_conv(style: Style) -> nn.Sequential:
     """3×3 convolutions 1→16, 16→32 and pool, 32→32 and pool, then 32·2·2→10: 15,248 weights, for 8×8 images of 0..16."""
     return nn.Sequential(
         Affine(1 / 16),
-        *_conv_block(1, 16, False, bits),
-        *_conv_block(16, 32, True, bits),
-        *_conv_block(32, 32, True, bits),
-        *_classifier(32 * 2 * 2),
+        *_conv_block(style, 1, 16, False, first=True),
+        *_conv_block(style, 16, 32, True),
+        *_conv_block(style, 32, 32, True),
+        nn.Flatten(), *_scores(style, 32 * 2 * 2),
     )
 
 
-def sfc(bits: int) -> nn.Sequential:
+def _mlp(style: Style, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        Affine(1 / 128, 1.0), SignAct(), nn.Flatten(),
+        *_dense_block(style, 28 * 28, width, first=True),
+        *_dense_block(style, width, width),
+        *_dense_block(style, width, width),
+        *_scores(style, width),
+    )
+
+
+def sfc(style: Style) -> nn.Sequential:
     """FINN's SFC (Umuroglu et al. 2017): 784-256-256-256-10 on pixels binarised at 128; 334,336 weights."""
-    modules: list[nn.Module] = [Affine(1 / 128, 1.0), SignAct(), nn.Flatten()]
-    for inputs in (28 * 28, 256, 256):
-        modules += [BinaryLinear(inputs, 256), nn.BatchNorm1d(256), activation(bits)]
-    return nn.Sequential(*modules, BinaryLinear(256, 10), ScoreScale(256**-0.5))
+    return _mlp(style, 256)
 
 
-def lenet3x3(bits: int) -> nn.Sequential:
+def lenet3x3(style: Style) -> nn.Sequential:
     """3×3 convolutions 1→32, 32→64, 64→64, each with padding 1 and a 2×2 pool, then 64·3·3→10: 61,344 weights."""
     return nn.Sequential(
         Affine(1 / 256),
-        *_conv_block(1, 32, True, bits),
-        *_conv_block(32, 64, True, bits),
-        *_conv_block(64, 64, True, bits),
-        *_classifier(64 * 3 * 3),
+        *_conv_block(style, 1, 32, True, first=True),
+        *_conv_block(style, 32, 64, True),
+        *_conv_block(style, 64, 64, True),
+        nn.Flatten(), *_scores(style, 64 * 3 * 3),
     )
+
+
+def _lenet5(style: Style, widths: tuple[int, ...]) -> nn.Sequential:
+    """Two 5×5 convolutions without padding, each with a 2×2 pool, then dense layers, for 28×28 images."""
+    first, second, *hidden = widths
+    modules = [Affine(1 / 256), *_conv_block(style, 1, first, True, True, 5, 0), *_conv_block(style, first, second, True, False, 5, 0),
+               nn.Flatten()]
+    features = second * 4 * 4
+    for outputs in hidden:
+        modules += _dense_block(style, features, outputs)
+        features = outputs
+    return nn.Sequential(*modules, *_scores(style, features))
+
+
+def lenet5(style: Style) -> nn.Sequential:
+    """The large LeNet5 of Ternary Weight Networks (Li et al. 2016): 32-64-512; 581,408 weights, 575,488 of them in inner layers."""
+    return _lenet5(style, (32, 64, 512))
 
 
 ARCHITECTURES = {
     "digits-conv": Architecture(digits_conv, (1, 8, 8), 5),
     "sfc": Architecture(sfc, (1, 28, 28), 8),
     "lenet3x3": Architecture(lenet3x3, (1, 28, 28), 8),
+    "lenet5": Architecture(lenet5, (1, 28, 28), 8),
 }

@@ -87,6 +87,25 @@ def quantise_unsigned(x: Tensor, scale: Tensor, bits: int) -> Tensor:
     return result
 
 
+class _SymmetricSte(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, bits: int) -> Tensor:
+        del ctx
+        top = 2 ** (bits - 1) - 1
+        return (x / scale).round().clamp(-top, top) * scale
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        del ctx
+        return grads[0], None, None
+
+
+def quantise_symmetric(x: Tensor, scale: Tensor, bits: int) -> Tensor:
+    """scale · clip(round(x / scale), ±(2**(bits-1) - 1)), half to even: QONNX's signed narrow Quant; the gradient passes unchanged."""
+    result: Tensor = _SymmetricSte.apply(x, scale, bits)  # type: ignore[no-untyped-call]  # as above
+    return result
+
+
 class ScaleMode(StrEnum):
     """What the ±1 weights of a layer are multiplied by."""
 

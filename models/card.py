@@ -7,7 +7,6 @@ on the test images and writes it into the card. It needs no torch.
 import argparse
 import json
 import platform
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,11 +36,11 @@ def card_of(recipe: Recipe, data: Dataset, file: Path | None, validation: float 
         "accuracy_integer": None,
         "accuracy_validation": validation,
         "checkpoint": "last epoch",
-        "first_and_last_layer": "binary weights",
+        "first_and_last_layer": "binary weights" if recipe.edge_bits == 1 else f"{recipe.edge_bits}-bit integer weights",
         "command": f"bwnhw train {recipe.name}{option} --epochs {recipe.epochs}",
         "seed": recipe.seed,
         "epochs": recipe.epochs,
-        "recipe": asdict(recipe),
+        "recipe": recipe.table(),
         "versions": {"bwnhw": __version__, "python": platform.python_version(), "machine": platform.machine(), **_versions()},
     }
     if data.test_file is not None:

@@ -1,6 +1,7 @@
 """A trained module becomes a QONNX graph: one rule per kind of layer, inference only, batch 1.
 
-Weights are written as their ±1 bits behind a `BipolarQuant` with the layer's scale, as in QONNX's own model zoo.
+Binary weights are written as their ±1 bits behind a `BipolarQuant` with the layer's scale, as in QONNX's own model zoo; weights of
+more bits as they are behind a signed `Quant`.
 """
 
 from functools import singledispatch
@@ -12,7 +13,8 @@ from torch import nn
 from bwnhw.errors import ModelError
 from bwnhw.graph import Attribute, Graph, Op, Value
 from bwnhw.models.architectures import Architecture
-from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, BinaryWeight, QuantAct, ScoreScale, SignAct
+from bwnhw.models.binarizers.base import Binarizer
+from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, QuantAct, QuantWeight, ScoreScale, SignAct
 
 CLASSES = 10
 
@@ -76,9 +78,8 @@ def _(module: Affine, writer: _Writer) -> None:
 
 @write.register
 def _(module: BinaryConv2d, writer: _Writer) -> None:
-    pad, kernel = module.padding, module.weight.latent.shape[2:]
-    writer.apply("Conv", _weights(module.weight, writer), kernel_shape=tuple(kernel), pads=(pad,) * 4, strides=(1, 1),
-                 dilations=(1, 1), group=1)
+    writer.apply("Conv", _weights(module.weight, writer), kernel_shape=(module.kernel,) * 2, pads=(module.padding,) * 4,
+                 strides=(module.stride,) * 2, dilations=(1, 1), group=1)
 
 
 @write.register
@@ -86,12 +87,17 @@ def _(module: BinaryLinear, writer: _Writer) -> None:
     writer.apply("MatMul", _weights(module.weight, writer))
 
 
-def _weights(weight: BinaryWeight, writer: _Writer) -> str:
-    """Bits and scale behind a BipolarQuant; a matrix (out, in) is written as MatMul's (in, out)."""
-    bits, scale = weight.export_bits()
-    if bits.ndim == 2:
-        bits, scale = bits.T, scale.T
-    return writer.operator("BipolarQuant", (writer.constant("weight", bits), writer.constant("weight_scale", _scalar(scale))))
+def _weights(weight: Binarizer | QuantWeight, writer: _Writer) -> str:
+    """The weights' tensor; a matrix (out, in) is written as MatMul's (in, out)."""
+    if isinstance(weight, Binarizer):
+        bits, scale = weight.export_bits()
+        if bits.ndim == 2:
+            bits, scale = bits.T, scale.T
+        return writer.operator("BipolarQuant", (writer.constant("weight", bits), writer.constant("weight_scale", _scalar(scale))))
+    values, scale = weight().detach().cpu().numpy(), weight.scale().cpu().numpy()
+    names = (writer.constant("weight", values.T if values.ndim == 2 else values), writer.constant("weight_scale", scale),
+             writer.constant("weight_zero", 0.0), writer.constant("weight_bits", float(weight.bits)))
+    return writer.operator("Quant", names, signed=1, narrow=1, rounding_mode="ROUND")
 
 
 def _scalar(scale: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -105,7 +111,7 @@ def _(module: nn.BatchNorm1d | nn.BatchNorm2d, writer: _Writer) -> None:
     for name, tensor in parts.items():
         if tensor is None:
             raise ModelError(f"layer {writer.layer!r}: expected a batch norm with {name}, found none")
-    names = [writer.constant(name, tensor.detach().numpy()) for name, tensor in parts.items() if tensor is not None]
+    names = [writer.constant(name, tensor.detach().cpu().numpy()) for name, tensor in parts.items() if tensor is not None]
     writer.apply("BatchNormalization", *names, epsilon=float(module.eps))
 
 
@@ -117,7 +123,7 @@ def _(module: SignAct, writer: _Writer) -> None:
 
 @write.register
 def _(module: QuantAct, writer: _Writer) -> None:
-    scale = writer.constant("act_scale", module.scale.numpy())
+    scale = writer.constant("act_scale", module.scale.cpu().numpy())
     zero, bits = writer.constant("act_zero", 0.0), writer.constant("act_bits", float(module.bits))
     writer.apply("Quant", scale, zero, bits, signed=0, narrow=0, rounding_mode="ROUND")
 
@@ -143,4 +149,4 @@ def _(module: nn.Flatten, writer: _Writer) -> None:
 
 @write.register
 def _(module: ScoreScale, writer: _Writer) -> None:
-    writer.apply("Mul", writer.constant("score_scale", module.scale().detach().numpy()))
+    writer.apply("Mul", writer.constant("score_scale", module.scale().detach().cpu().numpy()))

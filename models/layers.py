@@ -1,71 +1,62 @@
 """Layers whose inference is exact in integers: ordinary modules, each of which `export` knows how to write to QONNX."""
 
-from typing import cast
+from collections.abc import Callable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bwnhw.models.binarize import ScaleMode, Surrogate, binarise, quantise_unsigned, sign, weight_scale
+from bwnhw.models.binarize import Surrogate, binarise, quantise_symmetric, quantise_unsigned
+from bwnhw.models.binarizers.base import Binarizer
 
 
-class BinaryWeight(nn.Module):
-    """Latent real weights of shape (out, ...), seen as scale · sign(latent); the surrogate of weights is the identity.
+class QuantWeight(nn.Module):
+    """Weights of `bits` bits (2..8): integers in ±(2**(bits-1) - 1) times the least power of two that leaves no latent outside.
 
-    The latent is drawn from N(0, 2 / fan_in) (He's rule).
+    The gradient passes unchanged to the latent, which is drawn from N(0, 2 / fan_in) (He's rule).
     """
 
-    latent: nn.Parameter
-
-    def __init__(self, shape: tuple[int, ...], mode: ScaleMode) -> None:
+    def __init__(self, shape: tuple[int, ...], bits: int) -> None:
         super().__init__()
-        self.mode = mode
+        self.bits = bits
         self.latent = nn.Parameter(torch.empty(shape))
         nn.init.kaiming_normal_(self.latent)
-        scale = weight_scale(self.latent, mode)
-        self.learned_scale = nn.Parameter(scale) if mode is ScaleMode.LEARNED else None
 
     def scale(self) -> Tensor:
-        """The scale in use, shape (1, 1, ...) or (out, 1, ...)."""
-        return weight_scale(self.latent, self.mode) if self.learned_scale is None else self.learned_scale
+        """The power of two, a scalar."""
+        with torch.no_grad():
+            largest = self.latent.abs().amax().clamp_(min=2.0**-60)
+            return torch.exp2(torch.log2(largest / (2 ** (self.bits - 1) - 1)).ceil())
 
     def forward(self) -> Tensor:
-        """scale · sign(latent), shape of the latent."""
-        bits = binarise(self.latent, Surrogate.IDENTITY)
-        return bits if self.mode is ScaleMode.NONE else self.scale() * bits
+        """scale · integers, shape of the latent."""
+        return quantise_symmetric(self.latent, self.scale(), self.bits)
 
-    def clip(self) -> None:
-        """Bring the latent back into [-1, 1] (BinaryConnect's rule), so that no weight moves out of the reach of a flip."""
-        with torch.no_grad():
-            self.latent.clamp_(-1, 1)
 
-    def export_bits(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The ±1 weights and their scale, which broadcasts to them: what inference uses."""
-        bits, scale = sign(self.latent.detach()), self.scale().detach()
-        return cast(NDArray[np.float32], bits.numpy()), cast(NDArray[np.float32], scale.numpy())
+MakeWeight = Callable[[tuple[int, ...]], Binarizer | QuantWeight]  # from a shape to what gives weights of it
 
 
 class BinaryConv2d(nn.Module):
-    """Convolution with binary weights, no bias, zero padding: (N, inputs, H, W) to (N, outputs, H', W')."""
+    """Convolution, no bias, zero padding: (N, inputs, H, W) to (N, outputs, H', W'); `weight` is what `make` gives for its shape."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, padding: int = 1, mode: ScaleMode = ScaleMode.NONE) -> None:
+    def __init__(self, inputs: int, outputs: int, make: MakeWeight, kernel: int = 3, padding: int = 1, stride: int = 1) -> None:
         super().__init__()
         self.padding = padding
-        self.weight = BinaryWeight((outputs, inputs, kernel, kernel), mode)
+        self.stride = stride
+        self.kernel = kernel
+        self.weight = make((outputs, inputs, kernel, kernel))
 
     def forward(self, x: Tensor) -> Tensor:
         """Σ over taps of weight · x."""
-        return functional.conv2d(x, self.weight(), padding=self.padding)
+        return functional.conv2d(x, self.weight(), padding=self.padding, stride=self.stride)
 
 
 class BinaryLinear(nn.Module):
-    """Dense layer with binary weights, no bias: (N, inputs) to (N, outputs)."""
+    """Dense layer, no bias: (N, ..., inputs) to (N, ..., outputs); `weight` is what `make` gives for its shape."""
 
-    def __init__(self, inputs: int, outputs: int, mode: ScaleMode = ScaleMode.NONE) -> None:
+    def __init__(self, inputs: int, outputs: int, make: MakeWeight) -> None:
         super().__init__()
-        self.weight = BinaryWeight((outputs, inputs), mode)
+        self.weight = make((outputs, inputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """x · weightᵀ."""

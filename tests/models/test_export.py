@@ -1,5 +1,7 @@
 """What torch computes in eval mode is what an executor that is not ours computes from the exported file."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -8,19 +10,20 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402  # after importorskip
 
 from bwnhw.errors import ModelError  # noqa: E402
-from bwnhw.models.architectures import ARCHITECTURES, Architecture  # noqa: E402
+from bwnhw.models.architectures import ARCHITECTURES, Architecture, Style  # noqa: E402
 from bwnhw.models.binarize import ScaleMode  # noqa: E402
+from bwnhw.models.binarizers.ste import Ste  # noqa: E402
 from bwnhw.models.export import to_graph  # noqa: E402
-from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, BinaryWeight  # noqa: E402
+from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear  # noqa: E402
 from bwnhw.onnx_write import save, to_bytes  # noqa: E402
 
 pytestmark = pytest.mark.train
 
 
-def untrained(name, bits, seed):
+def untrained(name, bits, seed, edge_bits=1):
     """A network in eval mode with random weights and random batch norms, slopes of both signs among them."""
     torch.manual_seed(seed)
-    network = ARCHITECTURES[name].build(bits)
+    network = ARCHITECTURES[name].build(Style(bits, edge_bits))
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.normal_(module.weight)
@@ -40,10 +43,10 @@ def torch_scores(network, x):
         return network(torch.from_numpy(x)).numpy()
 
 
-@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize(("bits", "edge_bits"), [(1, 1), (2, 1), (1, 8), (8, 3)])
 @pytest.mark.parametrize("name", list(ARCHITECTURES))
-def test_file_equals_torch(name, bits, tmp_path, oracle):
-    network, architecture = untrained(name, bits, seed=bits), ARCHITECTURES[name]
+def test_file_equals_torch(name, bits, edge_bits, tmp_path, oracle):
+    network, architecture = untrained(name, bits, bits, edge_bits), ARCHITECTURES[name]
     save(to_graph(network, architecture), tmp_path / "n.onnx")
     x = images(architecture, 5, seed=7)
     assert np.array_equal(oracle(tmp_path / "n.onnx", x), torch_scores(network, x))
@@ -62,15 +65,16 @@ def test_a_flipped_weight_is_seen(tmp_path, oracle):
 @pytest.mark.parametrize("mode", list(ScaleMode))
 def test_every_scale_mode(mode, tmp_path, oracle):
     torch.manual_seed(3)
-    network = nn.Sequential(Affine(1 / 16), BinaryConv2d(1, 4, mode=mode), nn.Flatten(), BinaryLinear(256, 10, mode=mode)).eval()
-    architecture = Architecture(lambda bits: network, (1, 8, 8), 5)
+    make = partial(Ste, scale=mode)
+    network = nn.Sequential(Affine(1 / 16), BinaryConv2d(1, 4, make), nn.Flatten(), BinaryLinear(256, 10, make)).eval()
+    architecture = Architecture(lambda style: network, (1, 8, 8), 5)
     save(to_graph(network, architecture), tmp_path / "n.onnx")
     x = images(architecture, 4, seed=1)
     np.testing.assert_allclose(oracle(tmp_path / "n.onnx", x), torch_scores(network, x), rtol=1e-4, atol=1e-3)  # real scales: float sums
 
 
 def test_zero_latent_is_exported_as_plus_one():
-    weight = BinaryWeight((2, 3), ScaleMode.NONE)
+    weight = Ste((2, 3))
     nn.init.zeros_(weight.latent)
     bits, scale = weight.export_bits()
     assert (bits == 1).all() and scale.tolist() == [[1.0]]

@@ -1,0 +1,122 @@
+"""What a recipe's tables name, checked and made: binarizer, codebook, gradient hook, extra loss, optimizers, schedule of the rate."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from bwnhw.errors import InputError
+from bwnhw.models.architectures import ARCHITECTURES, Style
+from bwnhw.models.binarizers import BINARIZERS
+from bwnhw.models.binarizers.base import Binarizer
+from bwnhw.models.hooks import HOOKS
+from bwnhw.models.hooks.base import GradientHook
+from bwnhw.models.layers import BinaryConv2d, BinaryLinear
+from bwnhw.models.losses import LOSSES
+from bwnhw.models.losses.base import ExtraLoss
+from bwnhw.models.recipe import Part, Recipe
+from bwnhw.models.schedules import SCHEDULES, Schedule
+
+_Made = TypeVar("_Made")
+_Groups = list[dict[str, Any]]
+
+
+def adam(groups: _Groups, rate: float, beta1: float = 0.9, beta2: float = 0.999) -> torch.optim.Optimizer:
+    """Adam."""
+    return torch.optim.Adam(groups, lr=rate, betas=(beta1, beta2))
+
+
+def sgd(groups: _Groups, rate: float, momentum: float = 0.9, nesterov: bool = False) -> torch.optim.Optimizer:
+    """Gradient descent with momentum."""
+    return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov)
+
+
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": adam, "sgd": sgd}
+
+
+def check(recipe: Recipe) -> None:
+    """InputError where a table names nothing, gives an option that what it names doesn't take, or tables don't go together."""
+    where = f"recipe {recipe.name!r}"
+    if recipe.architecture not in ARCHITECTURES:
+        raise InputError(f"{where}: expected an architecture of {', '.join(ARCHITECTURES)}, found {recipe.architecture!r}")
+    _check_part(where, "binarizer", recipe.binarizer, BINARIZERS, given=1)
+    _check_part(where, "hook", recipe.hook, HOOKS, given=1)
+    _check_part(where, "loss", recipe.loss, LOSSES, given=3)
+    _check_part(where, "optimizer", _without_decay(recipe.optimizer), _OPTIMIZERS, given=2)
+    _check_part(where, "schedule", recipe.schedule, SCHEDULES, given=0)
+
+
+def _check_part(where: str, table: str, part: Part | None, registry: Mapping[str, Callable[..., object]], given: int) -> None:
+    """Hold a part against the signature of what it names, whose first `given` parameters a recipe doesn't state."""
+    if part is None:
+        return
+    if part.name not in registry:
+        raise InputError(f"{where}: expected a [{table}] of {', '.join(registry) or 'none yet'}, found {part.name!r}")
+    known = dict(list(inspect.signature(registry[part.name], eval_str=True).parameters.items())[given:])
+    for name, value in part.options.items():
+        if name not in known:
+            raise InputError(f"{where}: expected an option of [{table}] {part.name}: {', '.join(known) or 'none'}, found {name!r}")
+        kind = known[name].annotation
+        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) and kind is not bool:
+            raise InputError(f"{where}: expected {kind.__name__} for {name!r} in [{table}] {part.name}, found {value!r}")
+
+
+def _make(recipe: Recipe, table: str, part: Part, make: Callable[..., _Made], *given: object) -> _Made:
+    try:
+        return make(*given, **part.options)
+    except ValueError as error:
+        raise InputError(f"recipe {recipe.name!r}: expected other options of [{table}] {part.name}: {error}") from None
+
+
+def network_of(recipe: Recipe) -> nn.Sequential:
+    """The untrained network; draws from torch's generator."""
+    def inner(shape: tuple[int, ...]) -> Binarizer:
+        return _make(recipe, "binarizer", recipe.binarizer, BINARIZERS[recipe.binarizer.name], shape)
+
+    return ARCHITECTURES[recipe.architecture].build(Style(recipe.activation_bits, recipe.edge_bits, inner))
+
+
+def weighted_layers(network: nn.Module) -> list[BinaryConv2d | BinaryLinear]:
+    """The layers that have weights, in order."""
+    return [module for module in network.modules() if isinstance(module, BinaryConv2d | BinaryLinear)]
+
+
+def binarizers_of(network: nn.Module) -> list[Binarizer]:
+    """The binarizers of a network's layers, in order; of one around another only the outer."""
+    return [layer.weight for layer in weighted_layers(network) if isinstance(layer.weight, Binarizer)]
+
+
+def hook_of(recipe: Recipe, binarizers: Sequence[Binarizer]) -> GradientHook | None:
+    """The gradient hook, if there is one."""
+    return None if recipe.hook is None else _make(recipe, "hook", recipe.hook, HOOKS[recipe.hook.name], binarizers)
+
+
+def loss_of(recipe: Recipe, network: nn.Module, count: int) -> ExtraLoss | None:
+    """The extra loss for `count` training images, if there is one."""
+    if recipe.loss is None:
+        return None
+    features = weighted_layers(network)[-1].weight.latent.shape[1]
+    return _make(recipe, "loss", recipe.loss, LOSSES[recipe.loss.name], network, count, features)
+
+
+def _without_decay(part: Part) -> Part:
+    return Part(part.name, {name: value for name, value in part.options.items() if name != "weight_decay"})
+
+
+def optimizers_of(recipe: Recipe, network: nn.Module, loss: ExtraLoss | None) -> list[torch.optim.Optimizer]:
+    """The optimizers of all parameters of network and loss. `weight_decay`, an option of each, acts on latent weights only."""
+    part = recipe.optimizer
+    latents: list[Tensor] = []
+    others: list[Tensor] = [] if loss is None else list(loss.parameters())
+    for name, parameter in network.named_parameters():
+        (latents if name.rpartition(".")[2] == "latent" else others).append(parameter)
+    decay = part.options.get("weight_decay", 0.0)
+    groups = [{"params": latents, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    return [_make(recipe, "optimizer", _without_decay(part), _OPTIMIZERS[part.name], groups, recipe.learning_rate)]
+
+
+def schedule_of(recipe: Recipe) -> Schedule:
+    """The schedule of the learning rate."""
+    return _make(recipe, "schedule", recipe.schedule, SCHEDULES[recipe.schedule.name])
