@@ -11,11 +11,14 @@ from bwnhw.errors import InputError
 from bwnhw.models.architectures import ARCHITECTURES, Style
 from bwnhw.models.binarizers import BINARIZERS
 from bwnhw.models.binarizers.base import Binarizer
+from bwnhw.models.codebooks import CODEBOOKS
+from bwnhw.models.codebooks.base import Shared
 from bwnhw.models.hooks import HOOKS
 from bwnhw.models.hooks.base import GradientHook
 from bwnhw.models.layers import BinaryConv2d, BinaryLinear
 from bwnhw.models.losses import LOSSES
 from bwnhw.models.losses.base import ExtraLoss
+from bwnhw.models.optimizers import OPTIMIZERS
 from bwnhw.models.recipe import Part, Recipe
 from bwnhw.models.schedules import SCHEDULES, Schedule
 
@@ -34,6 +37,7 @@ def sgd(groups: _Groups, rate: float, momentum: float = 0.9, nesterov: bool = Fa
 
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": adam, "sgd": sgd}
+_LATENT_FREE, _FLIPPING = "direct", ("bop", "bop2")
 
 
 def check(recipe: Recipe) -> None:
@@ -44,8 +48,25 @@ def check(recipe: Recipe) -> None:
     _check_part(where, "binarizer", recipe.binarizer, BINARIZERS, given=1)
     _check_part(where, "hook", recipe.hook, HOOKS, given=1)
     _check_part(where, "loss", recipe.loss, LOSSES, given=3)
-    _check_part(where, "optimizer", _without_decay(recipe.optimizer), _OPTIMIZERS, given=2)
+    _check_part(where, "codebook", recipe.codebook, CODEBOOKS, given=2)
+    if recipe.optimizer.name in OPTIMIZERS:
+        _check_part(where, "optimizer", recipe.optimizer, OPTIMIZERS, given=1)
+    else:
+        _check_part(where, "optimizer", _without_decay(recipe.optimizer), {**_OPTIMIZERS, **OPTIMIZERS}, given=2)
     _check_part(where, "schedule", recipe.schedule, SCHEDULES, given=0)
+    _check_together(where, recipe)
+
+
+def _check_together(where: str, recipe: Recipe) -> None:
+    """Bop's weights have no latent, and only Bop moves them."""
+    flips = recipe.optimizer.name in _FLIPPING
+    if flips != (recipe.binarizer.name == _LATENT_FREE):
+        raise InputError(f"{where}: expected the [binarizer] {_LATENT_FREE} with the [optimizer] {' or '.join(_FLIPPING)}, and neither "
+                         f"without the other, found {recipe.binarizer.name!r} and {recipe.optimizer.name!r}")
+    for table, part in (("hook", recipe.hook), ("codebook", recipe.codebook)):
+        if flips and part is not None:
+            raise InputError(f"{where}: expected no [{table}] beside the [binarizer] {_LATENT_FREE}, which has no latent weights, "
+                             f"found {part.name!r}")
 
 
 def _check_part(where: str, table: str, part: Part | None, registry: Mapping[str, Callable[..., object]], given: int) -> None:
@@ -75,7 +96,23 @@ def network_of(recipe: Recipe) -> nn.Sequential:
     def inner(shape: tuple[int, ...]) -> Binarizer:
         return _make(recipe, "binarizer", recipe.binarizer, BINARIZERS[recipe.binarizer.name], shape)
 
-    return ARCHITECTURES[recipe.architecture].build(Style(recipe.activation_bits, recipe.edge_bits, inner))
+    network = ARCHITECTURES[recipe.architecture].build(Style(recipe.activation_bits, recipe.edge_bits, inner))
+    if recipe.codebook is not None:
+        _wrap(recipe, recipe.codebook, network)
+    return network
+
+
+def _wrap(recipe: Recipe, codebook: Part, network: nn.Module) -> None:
+    """Put codebooks around the binarizers of 3×3 convolutions, of larger kernels too where codewords are rows; not the first layer's."""
+    sizes = range(4, 12) if codebook.options.get("unit") == "row" else (3,)
+    chosen = [layer for layer in weighted_layers(network)[1:] if isinstance(layer, BinaryConv2d) and layer.kernel in sizes]
+    inners = [layer.weight for layer in chosen if isinstance(layer.weight, Binarizer)]
+    if not inners:
+        raise InputError(f"recipe {recipe.name!r}: expected convolutions behind the first layer with kernels for the [codebook] "
+                         f"{codebook.name}, found none in {recipe.architecture!r}")
+    shared = Shared(inners)
+    for layer, inner in zip(chosen, inners, strict=True):
+        layer.weight = _make(recipe, "codebook", codebook, CODEBOOKS[codebook.name], inner, shared)
 
 
 def weighted_layers(network: nn.Module) -> list[BinaryConv2d | BinaryLinear]:
@@ -106,8 +143,16 @@ def _without_decay(part: Part) -> Part:
 
 
 def optimizers_of(recipe: Recipe, network: nn.Module, loss: ExtraLoss | None) -> list[torch.optim.Optimizer]:
-    """The optimizers of all parameters of network and loss. `weight_decay`, an option of each, acts on latent weights only."""
+    """The optimizers of all parameters of network and loss; beside one that is for binary weights alone, Adam takes the others.
+
+    `weight_decay`, an option of adam and sgd, acts on latent weights only.
+    """
     part = recipe.optimizer
+    if part.name in OPTIMIZERS:
+        first = _make(recipe, "optimizer", part, OPTIMIZERS[part.name], network)
+        taken = {id(parameter) for group in first.param_groups for parameter in group["params"]}
+        rest = [*network.parameters(), *(() if loss is None else loss.parameters())]
+        return [first, adam([{"params": [parameter for parameter in rest if id(parameter) not in taken]}], recipe.learning_rate)]
     latents: list[Tensor] = []
     others: list[Tensor] = [] if loss is None else list(loss.parameters())
     for name, parameter in network.named_parameters():

@@ -12,6 +12,7 @@ from bwnhw.models import methods
 from bwnhw.models.binarizers.base import Binarizer
 from bwnhw.models.hooks.base import GradientHook
 from bwnhw.models.losses.base import ExtraLoss, StepView
+from bwnhw.models.optimizers.base import LatentOptimizer
 from bwnhw.models.recipe import Recipe
 from bwnhw.models.schedules import Schedule
 
@@ -79,6 +80,8 @@ def make_step(state: State, index: Tensor, images: Tensor, labels: Tensor) -> fl
     for binarizer in state.binarizers:
         binarizer.advance(progress)
     for optimizer in state.optimizers:
+        if isinstance(optimizer, LatentOptimizer):
+            optimizer.advance(progress)
         for group in optimizer.param_groups:
             if group["initial_lr"] is not None:
                 group["lr"] = group["initial_lr"] * state.schedule(state.step, state.steps)

@@ -57,7 +57,7 @@ class Kurtosis(ExtraLoss):
         super().__init__(network, count, features)
         self.strength, self.target, self.alpha, self.beta = strength, target, alpha, beta
         self.temperature, self.raw_weights = temperature, raw_weights
-        self.latents = tuple(module.latent for module in network.modules() if isinstance(module, Binarizer))
+        self.latents = tuple(dict.fromkeys(module.latent for module in network.modules() if isinstance(module, Binarizer)))
         if len(self.latents) < 2:
             raise ValueError(f"it shapes all binary layers but the first, and the network has {len(self.latents)}")
         self.teacher = Teacher(network) if teacher else None
