@@ -175,8 +175,13 @@ def _reach(geometry: Geometry) -> int:
     return int(max(after - keep for after, keep in zip(need, geometry.keep.tolist(), strict=True)))
 
 
+def least_buffer(window: Window) -> int:
+    """Words that the buffer must hold for the output pixel that needs most."""
+    return int((window.geometry.need - window.geometry.keep).max()) * window.words
+
+
 def _with_depth(window: Window, depth: int, index: int) -> Window:
-    least = int((window.geometry.need - window.geometry.keep).max()) * window.words
+    least = least_buffer(window)
     if depth < least or depth & (depth - 1):
         raise PlanError(f"node {index}: buffer must be a power of two of at least {least} words, not {depth}")
     return replace(window, depth=depth)

@@ -1,0 +1,120 @@
+"""The least FIFOs and window buffers with which a design keeps its interval: what `plan` writes into every plan.
+
+The depths that `bwnhw.design` takes by itself are sufficient: none of them slows the design down. From there every FIFO goes down as far as
+the interval, by the exact cycle model, stays the same, one stage after the other, and so does every window buffer, by powers of two.
+
+The result is minimal: lowering any one FIFO by one place, or halving any one buffer, raises the interval or lets nothing pass. For times
+only grow where a depth shrinks (the rules of `bwnhw.events` are maxima of sums, and a lower depth waits for a later token), so a depth that
+was too low beside deeper ones is too low beside the final ones as well, and each was left at its least beside those of its time.
+
+Often all depths can be at their own lower bounds, and one look says so: a FIFO of depth D passes at most D groups in the cycles from a
+group's start to its credit's return, group_beats + latency + 1, so D ≥ groups per image · (group_beats + latency + 1) / interval; a buffer
+must hold what one output pixel needs. Otherwise halves of the stages are lowered together as far as that goes, then each by bisection.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bwnhw.blocks import Design, Stage
+from bwnhw.cycles import cycles, stage_beats
+from bwnhw.design import design, least_buffer
+from bwnhw.errors import PlanError
+from bwnhw.network import Topology
+from bwnhw.plan import Plan
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One depth to choose: of a stage's FIFO, or of its buffer where `buffer`. The choices go from the lower bound to the sufficient."""
+
+    stage: int
+    buffer: bool
+    choices: tuple[int, ...]
+
+
+Depths = dict[tuple[int, bool], int]
+
+
+def least_depths(topology: Topology, plan: Plan) -> Plan:
+    """The plan with the depth of every FIFO and buffer that it leaves open, none of which can be less.
+
+    Depths that the plan gives stay. Raises PlanError as `design` and `cycles` do.
+    """
+    whole = design(topology, plan)
+    interval = cycles(whole).interval
+    fifos, buffers = dict(plan.fifos), dict(plan.buffers)
+    places = [place for number, stage in enumerate(whole.stages)
+              for place in _places(number, stage, stage_beats(whole)[number], interval)
+              if (stage.nodes[0] if place.buffer else stage.nodes[-1]) not in (buffers if place.buffer else fifos)]
+    found = _Search(whole, interval).lowered(places)
+    for (number, is_buffer), depth in found.items():
+        nodes = whole.stages[number].nodes
+        if is_buffer:
+            buffers[nodes[0]] = depth
+        else:
+            fifos[nodes[-1]] = depth
+    return replace(plan, fifos=tuple(sorted(fifos.items())), buffers=tuple(sorted(buffers.items())))
+
+
+def _places(number: int, stage: Stage, groups: int, interval: int) -> list[_Place]:
+    """The depths of a stage. `groups`: its output beats per image."""
+    window = stage.window
+    turn = (window.group_beats if window else stage.group) + stage.latency + 1
+    least = max(1, -(-groups * turn // interval))
+    found = [_Place(number, False, tuple(range(min(least, stage.fifo.depth), stage.fifo.depth + 1)))]
+    if window:
+        powers = [window.depth]
+        while powers[0] // 2 >= max(2, least_buffer(window)):
+            powers.insert(0, powers[0] // 2)
+        found.append(_Place(number, True, tuple(powers)))
+    return found
+
+
+class _Search:
+    """Looks for the least depths of a design that keep an interval."""
+
+    def __init__(self, whole: Design, interval: int) -> None:
+        self._whole, self._interval = whole, interval
+
+    def lowered(self, places: list[_Place]) -> Depths:
+        """The least choice at every place, found for the first places first."""
+        return self._together(places, {})
+
+    def _together(self, places: list[_Place], fixed: Depths) -> Depths:
+        """`fixed` with the places' depths: at once where their lower bounds do, else half by half."""
+        lowest = fixed | {(place.stage, place.buffer): place.choices[0] for place in places}
+        if lowest == fixed or self._keeps(lowest):
+            return lowest
+        if len(places) == 1:
+            return fixed | self._bisected(places[0], fixed)
+        half = len(places) // 2
+        return self._together(places[half:], self._together(places[:half], fixed))
+
+    def _bisected(self, place: _Place, fixed: Depths) -> Depths:
+        """The least choice of one place beside the depths that are fixed; the first is known to be too low, the last does."""
+        low, high = 0, len(place.choices) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._keeps(fixed | {(place.stage, place.buffer): place.choices[middle]}):
+                high = middle
+            else:
+                low = middle
+        return {(place.stage, place.buffer): place.choices[high]}
+
+    def _keeps(self, depths: Mapping[tuple[int, bool], int]) -> bool:
+        """Whether the design with these depths, all others being sufficient, settles at the interval."""
+        try:
+            found = cycles(with_depths(self._whole, depths))
+        except PlanError:  # a buffer in which nothing goes on
+            return False
+        return found.settled and found.interval == self._interval
+
+
+def with_depths(whole: Design, depths: Mapping[tuple[int, bool], int]) -> Design:
+    """The design with other depths of its FIFOs (stage number, False) and window buffers (stage number, True)."""
+    stages = []
+    for number, stage in enumerate(whole.stages):
+        fifo = replace(stage.fifo, depth=depths.get((number, False), stage.fifo.depth))
+        window = stage.window and replace(stage.window, depth=depths.get((number, True), stage.window.depth))
+        stages.append(replace(stage, fifo=fifo, window=window))
+    return replace(whole, stages=tuple(stages))
