@@ -158,12 +158,12 @@ def _nearest(latent: NDArray[np.float64], vectors: NDArray[np.float64], closed: 
 
 def mapped(latent: NDArray[Any], words: Words, selection: Selection) -> Codebook:
     """The codebook of a layer: `words` and the nearest of them for every latent kernel of (out, in, kh, kw)."""
-    shape = selection.shape(latent.shape)
+    taps = latent.shape[2:] if selection.unit is Unit.KERNEL else latent.shape[3:]
     index = nearest(units(latent, selection), words, selection.complement_closed)
     outer = latent.shape[:2] if selection.unit is Unit.KERNEL else latent.shape[:3]
     if selection.scope is Scope.INPUT_CHANNEL:
         index = index.reshape(outer[1], outer[0], *outer[2:]).swapaxes(0, 1)
-    return Codebook(signs(words, prod(shape.taps)).reshape(shape.books, shape.words, *shape.taps), index.reshape(outer))
+    return Codebook(signs(words, prod(taps)).reshape(*words.shape, *taps), index.reshape(outer))
 
 
 def adders(words: Words, taps: int, closed: bool) -> int:

@@ -1,0 +1,63 @@
+"""QBN: the most frequent binary kernels of a trained network, and L2 mapping to them while it is fine-tuned (Sun and Yao).
+
+From the paper's abstract: the binary kernels of trained networks are few and uneven, and quantising them compresses below one bit per
+weight. Its schedule, metric and scope aren't published where we could read them; what stands here is this project's specification, and
+`scope`, `complement_closed` and `hw_lambda` are its own (`bwnhw.codebooks`).
+"""
+
+import torch
+from torch import Tensor
+
+from bwnhw.codebooks import Scope, Selection, Unit, select
+from bwnhw.errors import InputError
+from bwnhw.kernels import TAPS
+from bwnhw.models.binarizers.base import Binarizer
+from bwnhw.models.codebooks.base import CodebookBinarizer, Shared, values
+
+_PROGRESSIVE = 0.5  # share of the time behind the warm-up in which the bits go down
+
+
+class Qbn(CodebookBinarizer):
+    """2**bits codewords chosen by frequency when `warm_up` of all steps are made (0: at once, for a network that is trained already).
+
+    Then the codebook is chosen again `refreshes` times, evenly spread over the rest. With `progressive` the bits go from 8 down to `bits`
+    in the first half of that rest, each time with a new choice. `unit` is "kernel", or "row" for kernels larger than 3×3.
+    """
+
+    stage: Tensor
+
+    def __init__(self, inner: Binarizer, shared: Shared, bits: int = 4, scope: str = "layer", complement_closed: bool = False,
+                 hw_lambda: float = 0.0, unit: str = "kernel", warm_up: float = 0.0, refreshes: int = 0,
+                 progressive: bool = False) -> None:
+        for what, word, known in (("scope", scope, Scope), ("unit", unit, Unit)):
+            if word not in list(known):
+                raise InputError(f"codebook: expected a {what} of {', '.join(known)}, found {word!r}")
+        if not 0 <= warm_up < 1 or refreshes < 0:
+            raise InputError(f"codebook: expected warm_up in 0..1 (not 1) and no negative refreshes, found {warm_up} and {refreshes}")
+        selection = Selection(bits, Scope(scope), complement_closed, hw_lambda, Unit(unit))
+        super().__init__(inner, selection, TAPS - 1 if progressive and bits < TAPS else bits)
+        self.shared, self.warm_up, self.refreshes, self.progressive, self.least = shared, warm_up, refreshes, progressive, bits
+        self.register_buffer("stage", torch.full((), -1, dtype=torch.int64))
+
+    def advance(self, progress: float) -> None:
+        """Choose the codewords where a new stage of the schedule begins."""
+        super().advance(progress)
+        if progress < self.warm_up:
+            return
+        share = (progress - self.warm_up) / (1 - self.warm_up)
+        bits = self._bits(share)
+        stage = int(share * (self.refreshes + 1)) * (TAPS + 1) + bits
+        if stage != int(self.stage):
+            self.stage.fill_(stage)
+            self.choose(bits, stage)
+
+    def choose(self, bits: int, stage: int = -1) -> None:
+        """Take the 2**bits codewords that the present latent weights ask for."""
+        at = Selection(bits, self.selection.scope, self.selection.complement_closed, self.selection.hw_lambda, self.selection.unit)
+        self.adopt(self.shared.words(at, stage) if at.scope is Scope.GLOBAL else select([values(self.inner)], at))
+
+    def _bits(self, share: float) -> int:
+        steps = TAPS - self.least
+        if not self.progressive or not steps:
+            return self.least
+        return TAPS - 1 - min(steps - 1, int(share / _PROGRESSIVE * steps))
