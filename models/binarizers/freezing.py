@@ -12,6 +12,8 @@ class Freezing(Binarizer):
     reestimate_batch_norm = True
 
     def __init__(self, shape: tuple[int, ...], scale: str, freeze: float) -> None:
+        if not 0 < freeze <= 1:
+            raise ValueError(f"expected freeze in (0, 1], found {freeze}")
         super().__init__(shape, scale)
         self.freeze = freeze
         self.frozen = False

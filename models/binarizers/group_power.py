@@ -57,6 +57,8 @@ class GroupPower(Binarizer):
         delta_end: float = 1e-4,
         anneal: float = 0.8,
     ) -> None:
+        if not (0 <= kappa <= 1 and 0 < delta_end <= delta and 0 < anneal <= 1 and block > 0):
+            raise ValueError("expected 0 <= kappa <= 1, 0 < delta_end <= delta, 0 < anneal <= 1 and block > 0")
         super().__init__(shape, scale)
         self.group, self.block = Group(group), block
         self.first = (kappa, delta)

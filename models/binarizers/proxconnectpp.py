@@ -109,6 +109,8 @@ class _Steepening(Freezing):
     """F(μ · latent) with μ from `steepness` to `steepness_end`, in units of 1 / (standard deviation of the layer's latents)."""
 
     def __init__(self, shape: tuple[int, ...], scale: str, freeze: float, steepness: float, steepness_end: float) -> None:
+        if not 0 < steepness <= steepness_end:
+            raise ValueError(f"expected 0 < steepness <= steepness_end, found {steepness} and {steepness_end}")
         super().__init__(shape, scale, freeze)
         self.range = (steepness, steepness_end)
         self.steepness = steepness
