@@ -1,7 +1,7 @@
 """A trained module becomes a QONNX graph: one rule per kind of layer, inference only, batch 1.
 
 Binary weights are written as their ±1 bits behind a `BipolarQuant` with the layer's scale, as in QONNX's own model zoo; weights of
-more bits as they are behind a signed `Quant`.
+more bits as they are behind a signed `Quant`; kernels of a codebook as Gather(codewords, index) behind a `BipolarQuant`.
 """
 
 from functools import singledispatch
@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from bwnhw.codebook_graph import gathered
 from bwnhw.errors import ModelError
 from bwnhw.graph import Attribute, Graph, Op, Value
 from bwnhw.models.architectures import Architecture
 from bwnhw.models.binarizers.base import Binarizer
+from bwnhw.models.codebooks.base import CodebookBinarizer
 from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, QuantAct, QuantWeight, ScoreScale, SignAct
+from bwnhw.network import Codebook
 
 CLASSES = 10
 
@@ -80,24 +83,48 @@ def _(module: Affine, writer: _Writer) -> None:
 def _(module: BinaryConv2d, writer: _Writer) -> None:
     writer.apply("Conv", _weights(module.weight, writer), kernel_shape=(module.kernel,) * 2, pads=(module.padding,) * 4,
                  strides=(module.stride,) * 2, dilations=(1, 1), group=1)
+    _turn(module.weight, writer, (1, -1, 1, 1))
 
 
 @write.register
 def _(module: BinaryLinear, writer: _Writer) -> None:
     writer.apply("MatMul", _weights(module.weight, writer))
+    _turn(module.weight, writer, (1, -1))
+
+
+def _turn(weight: nn.Module, writer: _Writer, shape: tuple[int, ...]) -> None:
+    """Times -1 in the channels whose scale is negative: BipolarQuant gives sign(bits / scale) · scale, which is |scale| · bits."""
+    if isinstance(weight, Binarizer):
+        scale = weight.export_bits()[1]
+        if (scale < 0).any():
+            writer.apply("Mul", writer.constant("turn", np.sign(scale).reshape(shape)))
 
 
 def _weights(weight: Binarizer | QuantWeight, writer: _Writer) -> str:
     """The weights' tensor; a matrix (out, in) is written as MatMul's (in, out)."""
+    book = weight.codebook() if isinstance(weight, CodebookBinarizer) else None
+    if isinstance(weight, CodebookBinarizer) and book is not None:
+        _, scale = weight.export_bits()
+        return writer.operator("BipolarQuant", (_gathered(book, writer), writer.constant("weight_scale", _scalar(np.abs(scale)))))
     if isinstance(weight, Binarizer):
         bits, scale = weight.export_bits()
         if bits.ndim == 2:
             bits, scale = bits.T, scale.T
-        return writer.operator("BipolarQuant", (writer.constant("weight", bits), writer.constant("weight_scale", _scalar(scale))))
+        return writer.operator("BipolarQuant", (writer.constant("weight", bits), writer.constant("weight_scale", _scalar(np.abs(scale)))))
     values, scale = weight().detach().cpu().numpy(), weight.scale().cpu().numpy()
     names = (writer.constant("weight", values.T if values.ndim == 2 else values), writer.constant("weight_scale", scale),
              writer.constant("weight_zero", 0.0), writer.constant("weight_bits", float(weight.bits)))
     return writer.operator("Quant", names, signed=1, narrow=1, rounding_mode="ROUND")
+
+
+def _gathered(book: Codebook, writer: _Writer) -> str:
+    """The ±1 weights as Gather(codewords, index); layers with the same codewords share them."""
+    words = book.flat[0]
+    known = next((name for name, array in writer.constants.items() if name.endswith(".codebook") and np.array_equal(array, words)), None)
+    ops, constants = gathered(book, writer.layer, known)
+    writer.ops += ops
+    writer.constants |= constants
+    return ops[-1].outputs[0]
 
 
 def _scalar(scale: NDArray[np.float32]) -> NDArray[np.float32]:

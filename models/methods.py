@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from bwnhw import zoo
 from bwnhw.errors import InputError
+from bwnhw.models.adopt import adopt
 from bwnhw.models.architectures import ARCHITECTURES, Style
 from bwnhw.models.binarizers import BINARIZERS
 from bwnhw.models.binarizers.base import Binarizer
@@ -21,6 +23,7 @@ from bwnhw.models.losses.base import ExtraLoss
 from bwnhw.models.optimizers import OPTIMIZERS
 from bwnhw.models.recipe import Part, Recipe
 from bwnhw.models.schedules import SCHEDULES, Schedule
+from bwnhw.onnx_read import load
 
 _Made = TypeVar("_Made")
 _Groups = list[dict[str, Any]]
@@ -97,6 +100,8 @@ def network_of(recipe: Recipe) -> nn.Sequential:
         return _make(recipe, "binarizer", recipe.binarizer, BINARIZERS[recipe.binarizer.name], shape)
 
     network = ARCHITECTURES[recipe.architecture].build(Style(recipe.activation_bits, recipe.edge_bits, inner))
+    if recipe.start:
+        adopt(network, ARCHITECTURES[recipe.architecture], load(zoo.find(recipe.start)))
     if recipe.codebook is not None:
         _wrap(recipe, recipe.codebook, network)
     return network
@@ -123,6 +128,12 @@ def weighted_layers(network: nn.Module) -> list[BinaryConv2d | BinaryLinear]:
 def binarizers_of(network: nn.Module) -> list[Binarizer]:
     """The binarizers of a network's layers, in order; of one around another only the outer."""
     return [layer.weight for layer in weighted_layers(network) if isinstance(layer.weight, Binarizer)]
+
+
+def binarizers_by_name(network: nn.Module) -> dict[str, Binarizer]:
+    """The same under the names of their layers."""
+    layers = {layer: name for name, layer in network.named_modules()}
+    return {layers[layer]: layer.weight for layer in weighted_layers(network) if isinstance(layer.weight, Binarizer)}
 
 
 def hook_of(recipe: Recipe, binarizers: Sequence[Binarizer]) -> GradientHook | None:

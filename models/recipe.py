@@ -33,6 +33,8 @@ class Recipe:
     `validation` images of the training set are held out and only reported on. `threads` is torch's number of CPU threads and
     `precision` "float32" or "bfloat16" (autocast); they stand here because they change sums, and so the result.
 
+    `start` names a network of the zoo, or a file, that has the weights to begin with; without it they are drawn.
+
     The tables: `binarizer` makes the weights, `codebook` quantises their kernels, `hook` edits their gradients, `loss` adds to the cross
     entropy, `optimizer` (adam, sgd, or one that is for binary weights alone, with Adam for the rest) and `schedule` (of the learning rate)
     as they say.
@@ -55,6 +57,7 @@ class Recipe:
     validation: int = 0
     threads: int = 1
     precision: str = "float32"
+    start: str = ""
     binarizer: Part = Part("ste")
     codebook: Part | None = None
     hook: Part | None = None
