@@ -22,8 +22,12 @@ from bwnhw.models.recipe import Recipe
 from bwnhw.onnx_read import load
 
 
-def card_of(recipe: Recipe, data: Dataset, file: Path | None, validation: float | None, test: float) -> dict[str, Any]:
-    """The card of a network that was just trained; accuracies are fractions. The integer accuracy is None until measured."""
+def card_of(recipe: Recipe, data: Dataset, file: Path | None, validation: float | None, test: float,
+            signs: dict[str, dict[str, float]] | None = None) -> dict[str, Any]:
+    """The card of a network that was just trained; accuracies are fractions. The integer accuracy is None until measured.
+
+    `signs` are statistics of the signs' flips by layer, where they were watched.
+    """
     option = "" if file is None else f" --data {file.name}"
     card: dict[str, Any] = {
         "name": recipe.name,
@@ -43,6 +47,8 @@ def card_of(recipe: Recipe, data: Dataset, file: Path | None, validation: float 
         "recipe": recipe.table(),
         "versions": {"bwnhw": __version__, "python": platform.python_version(), "machine": platform.machine(), **_versions()},
     }
+    if signs is not None:
+        card["signs"] = signs
     if data.test_file is not None:
         card["test_images"] = data.test_file
     return card

@@ -15,23 +15,26 @@ from bwnhw.models.losses.base import ExtraLoss, StepView
 from bwnhw.models.optimizers.base import LatentOptimizer
 from bwnhw.models.recipe import Recipe
 from bwnhw.models.schedules import Schedule
+from bwnhw.models.statistics import SignWatch
+from bwnhw.models.workers import Workers
 
 
 @dataclass(eq=False)
 class State:
-    """What is trained and by what; `steps` is the number of all steps, `step` of those made. `forward` is the network or what wraps it."""
+    """What is trained and by what; `steps` is the number of all steps, `step` of those made;
+    `watch`, where there is one, counts flips of signs; `workers` are the processes that share every batch."""
 
     recipe: Recipe
     network: nn.Sequential
-    forward: nn.Module
     binarizers: Sequence[Binarizer]
     optimizers: list[torch.optim.Optimizer]
     schedule: Schedule
     hook: GradientHook | None
     loss: ExtraLoss | None
-    device: torch.device
+    workers: Workers
     steps: int
     step: int = 0
+    watch: SignWatch | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on to the same bits on the same machine, torch's random state included."""
@@ -41,6 +44,7 @@ class State:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "hook": self.hook.state_dict() if self.hook else {},
             "loss": self.loss.state_dict() if self.loss else {},
+            "watch": _watched(self.watch) if self.watch else {},
             "random": torch.get_rng_state(),
         }
 
@@ -54,24 +58,35 @@ class State:
             self.hook.load_state_dict(state["hook"])
         if self.loss:
             self.loss.load_state_dict(state["loss"])
+        if self.watch:
+            epochs = [{name: signs.numpy() for name, signs in epoch.items()} for epoch in state["watch"]["epochs"]]
+            self.watch.load_state_dict({**state["watch"], "epochs": epochs})
         torch.set_rng_state(state["random"])
 
 
-def start(recipe: Recipe, count: int, device: torch.device) -> State:
-    """The state before the first of all steps over `count` training images; `draw` from torch's generator comes first for the network."""
+def _watched(watch: SignWatch) -> dict[str, Any]:
+    """Its state in tensors alone."""
+    return {**watch.state_dict(), "epochs": [{name: torch.from_numpy(signs) for name, signs in epoch.items()} for epoch in watch.epochs]}
+
+
+def start(recipe: Recipe, count: int, workers: Workers, watch_signs: bool = False) -> State:
+    """The state before the first of all steps over `count` training images; draws from torch's generator."""
     network = methods.network_of(recipe)
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it; faster on a CPU
+    network.to(device=workers.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it; faster on a CPU
     binarizers = methods.binarizers_of(network)
     loss = methods.loss_of(recipe, network, count)
     if loss is not None:
-        loss.to(device)
+        loss.to(workers.device)
     optimizers = methods.optimizers_of(recipe, network, loss)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group.get("lr"))
     steps = recipe.epochs * max(1, count // recipe.batch)
-    return State(recipe, network, network, binarizers, optimizers, methods.schedule_of(recipe), methods.hook_of(recipe, binarizers),
-                 loss, device, steps)
+    watch = SignWatch(methods.binarizers_by_name(network)) if watch_signs else None
+    if watch:
+        watch.record()
+    return State(recipe, network, binarizers, optimizers, methods.schedule_of(recipe), methods.hook_of(recipe, binarizers), loss, workers,
+                 steps, watch=watch)
 
 
 def make_step(state: State, index: Tensor, images: Tensor, labels: Tensor) -> float:
@@ -88,6 +103,7 @@ def make_step(state: State, index: Tensor, images: Tensor, labels: Tensor) -> fl
         optimizer.zero_grad()
     loss = _loss(state, index, images, labels, progress)
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves backward() untyped
+    state.workers.average_gradients(state.network, state.loss)
     for binarizer in state.binarizers:
         binarizer.before_step()
     if state.hook:
@@ -96,6 +112,8 @@ def make_step(state: State, index: Tensor, images: Tensor, labels: Tensor) -> fl
         optimizer.step()
     for binarizer in state.binarizers:
         binarizer.after_step()
+    if state.watch:
+        state.watch.step()
     state.step += 1
     return loss.item()
 
@@ -105,8 +123,8 @@ def _loss(state: State, index: Tensor, images: Tensor, labels: Tensor, progress:
     last = methods.weighted_layers(state.network)[-1]
     watch = last.register_forward_pre_hook(lambda module, inputs: entering.append(inputs[0]))
     try:
-        with torch.autocast(state.device.type, torch.bfloat16, enabled=state.recipe.precision == "bfloat16"):
-            scores = state.forward(images)
+        with torch.autocast(state.workers.device.type, torch.bfloat16, enabled=state.recipe.precision == "bfloat16"):
+            scores = state.network(images)
     finally:
         watch.remove()
     scores = scores.float()

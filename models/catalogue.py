@@ -1,0 +1,51 @@
+"""Every training method as the tables of a recipe, with the options that were found for small networks: what tests and tables run through.
+
+A recipe takes one up by stating the same tables. Where an option isn't the default of the class it names, it was searched for on the
+digits (`docs/training.md` says what was tried).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bwnhw.models.recipe import Recipe, recipe_of
+
+Tables = Mapping[str, Any]
+
+BASELINE = "ste"
+
+METHODS: dict[str, Tables] = {
+    BASELINE: {},
+    "ste, scale layer": {"binarizer": {"name": "ste", "scale": "layer"}},
+    "ste, scale channel": {"binarizer": {"name": "ste", "scale": "channel"}},
+    "ste, scale learned": {"binarizer": {"name": "ste", "scale": "learned"}},
+    "group-power": {"binarizer": {"name": "group-power"}},
+    "proxconnect": {"binarizer": {"name": "proxconnect"}},
+    "proxquant": {"binarizer": {"name": "proxquant"}},
+    "reverse-proxconnect": {"binarizer": {"name": "reverse-proxconnect"}},
+    "parq": {"binarizer": {"name": "parq"}},
+    "bnn": {"binarizer": {"name": "bnn"}},
+    "bi-real": {"binarizer": {"name": "bi-real"}},
+    "bnn+": {"binarizer": {"name": "bnn+"}},
+    "bnn++": {"binarizer": {"name": "bnn++"}},
+    "poly++": {"binarizer": {"name": "poly++"}},
+    "ovsw": {"binarizer": {"name": "ovsw", "scale": "channel"}, "hook": {"name": "ovsw"}},
+    "biper": {"binarizer": {"name": "biper"}, "loss": {"name": "sine"}},
+    "siman": {"binarizer": {"name": "siman"}},
+    "rbnn": {"binarizer": {"name": "rbnn"}},
+    "cmim": {"binarizer": {"name": "cmim"}, "loss": {"name": "cmim"}},
+    "bd-bnn": {"binarizer": {"name": "ste", "scale": "channel"}, "loss": {"name": "kurtosis"}},
+    "lns": {"binarizer": {"name": "lns"}, "loss": {"name": "lns"}},
+    "bop": {"binarizer": {"name": "direct"}, "optimizer": {"name": "bop"}},
+    "bop2": {"binarizer": {"name": "direct"}, "optimizer": {"name": "bop2"}},
+    "qbn, 5 bits": {"codebook": {"name": "qbn", "bits": 5, "warm_up": 0.5}},
+    "snn, 5 bits": {"codebook": {"name": "snn", "bits": 5}},
+    "pste, 5 bits": {"codebook": {"name": "pste", "bits": 5}},
+}
+
+
+def with_method(recipe: Recipe, method: str) -> Recipe:
+    """The recipe with a method's tables in place of its own; KeyError for a method that isn't in `METHODS`."""
+    tables = {"binarizer", "codebook", "hook", "loss", "optimizer", "schedule"}
+    plain = {key: value for key, value in recipe.table().items() if key not in tables}
+    return replace(recipe_of({**plain, **METHODS[method]}, f"method {method!r}"), name=recipe.name)
