@@ -19,7 +19,7 @@ from bwnhw.errors import ModelError
 from bwnhw.graph import Graph, Op
 from bwnhw.kernels import codes
 from bwnhw.lowering.constants import Constants
-from bwnhw.lowering.weights import Weights, conv_weights
+from bwnhw.lowering.weights import conv_weights
 from bwnhw.network import BIPOLAR_WEIGHTS, Codebook
 from bwnhw.ops import label
 from bwnhw.simplify import drop_dead, simplify
@@ -48,11 +48,11 @@ class LayerChange:
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """A convolution to compress: its real or ±1 weights (out, in, kh, kw), and what they are as integers and scales."""
+    """A convolution to compress: real weights (out, in, kh, kw), their ±1 signs, and positive scales, one or (out, 1, 1, 1)."""
 
     op: Op
     latent: NDArray[np.float64]
-    weights: Weights
+    signs: NDArray[np.int8]
     scale: NDArray[np.float32]
 
 
@@ -98,15 +98,17 @@ def _layers(graph: Graph, selection: Selection) -> list[_Layer]:
             scale = np.array([float(row) for row in weights.scale], np.float32)
             exact = all(row.rational and float(s) == row.u for row, s in zip(weights.scale, scale.tolist(), strict=True))
             if weights.code == BIPOLAR_WEIGHTS and prod(shape[2:]) > 1 and exact and selection.pays(shape):
-                scale = scale[:1].reshape(()) if (scale == scale[0]).all() else scale.reshape(-1, 1, 1, 1)
-                found.append(_Layer(op, _latent(graph, producers.get(op.inputs[1]), weights), weights, scale))
+                scale = scale.reshape(-1, 1, 1, 1)
+                side = np.where(scale < 0, np.int8(-1), np.int8(1))
+                size = np.abs(scale[0].reshape(()) if (np.abs(scale) == np.abs(scale[0])).all() else scale)
+                latent = _latent(graph, producers.get(op.inputs[1]), weights.params.weights)
+                found.append(_Layer(op, side * latent, side * weights.params.weights, size))
         first = False
     return found
 
 
-def _latent(graph: Graph, producer: Op | None, weights: Weights) -> NDArray[np.float64]:
+def _latent(graph: Graph, producer: Op | None, bits: NDArray[np.int8]) -> NDArray[np.float64]:
     """The real weights behind a quantiser where their signs are the layer's, else the layer's signs."""
-    bits = weights.params.weights
     quantised = producer is not None and producer.kind in ("BipolarQuant", "Quant")
     array: NDArray[Any] | None = graph.constants.get(producer.inputs[0]) if producer is not None and quantised else None
     if array is None or array.shape != bits.shape or not np.array_equal(np.where(array >= 0, 1, -1), bits):
@@ -123,7 +125,7 @@ def _prefix(number: int, taken: set[str]) -> str:
 
 
 def _change(layer: _Layer, book: Codebook, words: Words, selection: Selection, booked: bool) -> LayerChange:
-    before, after = layer.weights.params.weights, book.weights
+    before, after = layer.signs, book.weights
     kernels = units(before, selection)
     same = codes(kernels) == codes(units(after, selection))
     latent, chosen = units(layer.latent, selection), units(after, selection)
