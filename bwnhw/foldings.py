@@ -1,17 +1,15 @@
-"""The foldings that a planner may choose from, each with its cost and pace, by the same bill of blocks as everything else."""
+"""The foldings that a planner may choose from, each with its size and speed, by the same bill of blocks as everything else."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from bwnhw.blocks import Stage
+from bwnhw.blocks import Stage, Upsize
 from bwnhw.design import Flow, lay_stage, resize
 from bwnhw.network import Conv, Ints, Node, Topology
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, stage_resources
 
-FAMILY = "xc7"  # the family whose logic is minimised; the order of foldings is nearly the same on ecp5
-BRAM_LUTS = 200  # what an 18-kbit block RAM counts: LUTs per block RAM of a mid-size device (Zynq-7020: 53200 / 280)
 PE_LANES = 36  # XNORs of one PE at most: twelve groups of three
 BLOCK_DEPTH = 256  # weight memories from this depth on may be block RAM
 ROOM = 4  # foldings with more than this many times the lanes that the interval needs are left out
@@ -19,13 +17,16 @@ ROOM = 4  # foldings with more than this many times the lanes that the interval 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of the chain that one engine shapes: `cost` in LUTs (block RAMs as `BRAM_LUTS`), without the resizers in front.
+    """A stretch of the chain that one engine shapes, without the resizers in front: `luts` and 18-kbit `brams` of its stages.
 
-    `pace`: cycles per image of its slowest stage; `flow`: the stream behind it.
+    `pace`: cycles per image of its slowest stage; `lag`: cycles from its last input word to its last output beat at full speed, summed
+    over its stages; `flow`: the stream behind it.
     """
 
-    cost: int
+    luts: int
+    brams: int
     pace: int
+    lag: int
     flow: Flow
 
 
@@ -43,21 +44,27 @@ def widest(conv: Conv, source: Ints) -> Engine:
 
 def beats(conv: Conv, source: Ints, chosen: Engine) -> int:
     """Cycles per image of a conv's array."""
+    return conv.out.pixels * (source.bits // chosen.planes) * depth(conv, source, chosen)
+
+
+def depth(conv: Conv, source: Ints, chosen: Engine) -> int:
+    """Depth of the weight memory."""
     taps = conv.kernel[0] * conv.kernel[1]
-    return (conv.out.pixels * -(-conv.out.channels // chosen.pe) * -(-source.channels // chosen.simd) * -(-taps // chosen.taps)
-            * (source.bits // chosen.planes) * len(conv.weights.plane_shifts))
+    return (-(-conv.out.channels // chosen.pe) * -(-source.channels // chosen.simd) * -(-taps // chosen.taps)
+            * len(conv.weights.plane_shifts))
 
 
-def engines(conv: Conv, source: Ints, interval: int) -> Iterator[Engine]:
+def engines(conv: Conv, source: Ints, interval: int, fewest: int | None = None) -> Iterator[Engine]:
     """Engines of a conv that finish an image within `interval` cycles: every pe, simd, taps that is the least with as many parts.
 
-    Those with more than `ROOM` times the lanes of the widest need are left out, all but the widest.
+    Left out, all but the widest, are those with more than `ROOM` times the lanes that `fewest` cycles (else `interval`) need. Where the
+    weight memory is deep, each comes with its weights in LUTs and in block RAM.
     """
     taps = conv.kernel[0] * conv.kernel[1]
     whole = widest(conv, source)
     full = whole.pe * whole.simd * whole.taps * whole.planes
     work = beats(conv, source, Engine(1, 1))
-    most = max(64, ROOM * work // interval)
+    most = max(64, ROOM * work // (fewest or interval))
     for planes in (n for n in range(1, source.bits + 1) if source.bits % n == 0):
         for together in _sizes(taps):
             for simd in _sizes(source.channels):
@@ -67,26 +74,32 @@ def engines(conv: Conv, source: Ints, interval: int) -> Iterator[Engine]:
                     chosen = engine(pe, simd, together, planes)
                     if beats(conv, source, chosen) <= interval:
                         yield chosen
+                        if depth(conv, source, chosen) >= BLOCK_DEPTH:
+                            yield engine(pe, simd, together, planes, "block")
 
 
-def lay(topology: Topology, index: int, chosen: Engine) -> Segment:
+def lay(topology: Topology, index: int, chosen: Engine, family: str) -> Segment:
     """The segment that begins with conv `index`, fed as the engine wants it."""
     source = topology.nodes[index - 1].out
     fed = Flow(source, chosen.simd, -(-source.channels // chosen.simd))
     stage, flow = lay_stage(topology.nodes, index, fed, Plan(((index, chosen),)), 0)
-    behind = trail(topology.nodes, stage.nodes[-1] + 1, flow)
-    return Segment(cost(stage) + behind.cost, max(pace(stage, 0), behind.pace), behind.flow)
+    behind = trail(topology.nodes, stage.nodes[-1] + 1, flow, family)
+    size = stage_resources(stage, family)
+    return Segment(size.luts + behind.luts, size.brams + behind.brams, max(pace(stage, 0), behind.pace), lag(stage) + behind.lag,
+                   behind.flow)
 
 
 @cache
-def trail(nodes: tuple[Node, ...], index: int, flow: Flow) -> Segment:
+def trail(nodes: tuple[Node, ...], index: int, flow: Flow, family: str) -> Segment:
     """The stages from node `index` up to the next conv or the end."""
-    total, slowest = 0, flow.ints.pixels * flow.groups
+    found = Segment(0, 0, flow.ints.pixels * flow.groups, 0, flow)
     while index < len(nodes) and not isinstance(nodes[index], Conv):
         stage, after = lay_stage(nodes, index, flow, Plan(()), 0)
-        total, slowest = total + cost(stage), max(slowest, pace(stage, flow.ints.pixels * flow.groups))
+        size = stage_resources(stage, family)
+        found = Segment(found.luts + size.luts, found.brams + size.brams, max(found.pace, pace(stage, flow.ints.pixels * flow.groups)),
+                        found.lag + lag(stage), after)
         index, flow = stage.nodes[-1] + 1, after
-    return Segment(total, slowest, flow)
+    return found
 
 
 def pace(stage: Stage, beats_in: int) -> int:
@@ -98,17 +111,21 @@ def pace(stage: Stage, beats_in: int) -> int:
                geometry.height * geometry.width * stage.window.words)
 
 
-def cost(stage: Stage) -> int:
-    """Estimated LUTs of a stage, each block RAM counted as `BRAM_LUTS`."""
-    found = stage_resources(stage, FAMILY)
-    return found.luts + BRAM_LUTS * found.brams
+def lag(stage: Stage) -> int:
+    """Cycles from a stage's last input word to its last output beat: the output pixels that wait for that word, and the way through."""
+    if stage.window is None:
+        return stage.latency + 1
+    geometry = stage.window.geometry
+    waiting = int((geometry.need == geometry.height * geometry.width).sum())
+    return max(1, waiting) * stage.window.groups * stage.window.group_beats + stage.latency + 1
 
 
 @cache
-def resizing(flow: Flow, simd: int) -> int:
-    """Estimated LUTs of the resizers between a flow and an engine."""
+def resizing(flow: Flow, simd: int, family: str) -> tuple[int, int]:
+    """Estimated LUTs of the resizers between a flow and an engine, and the cycles that a last word needs through them."""
     blocks = resize(flow.lanes, flow.groups, simd, -(-flow.ints.channels // simd), flow.ints.bits)
-    return sum(block_resources(block, FAMILY).luts for block in blocks)
+    return (sum(block_resources(block, family).luts for block in blocks),
+            sum(1 if isinstance(block, Upsize) else block.ratio for block in blocks))
 
 
 def _sizes(total: int) -> list[int]:

@@ -1,55 +1,103 @@
-"""The planner: for a wanted interval, the folding of every layer that takes the least estimated logic.
+"""The planner: from what is wanted (a rate, a budget, little latency) to the folding and memory of every layer.
 
-The chain is cut into segments, each a conv or dense layer with the pools and other stages behind it. What a segment costs depends on its
-engine alone; the resizers between two segments depend on the stream behind the one and the words of the other. A dynamic program
-over the segments with that stream as its state is therefore exactly optimal over the candidates: partial plans with the same stream can
-be continued in the same ways at the same cost, so only the cheapest is kept.
+Everything is optimal over the planner's own model, and over the candidates of `bwnhw.foldings`. The model: LUTs and block RAMs by the
+estimate, resizers and shell included, with the depths that `bwnhw.design` gives FIFOs by itself; the interval of a plan is the pace of its
+slowest stage; its latency that interval and, for every stage, the cycles from its last input to its last output. The plan handed out is
+then timed exactly, gets its least depths, and where windows start so unevenly that the exact interval is longer, is sought again for less.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bwnhw.cycles import cycles
-from bwnhw.design import Flow, design
+from bwnhw.depths import least_depths
+from bwnhw.design import design
 from bwnhw.errors import PlanError
-from bwnhw.foldings import BLOCK_DEPTH, Segment, beats, engines, lay, resizing, trail, widest
-from bwnhw.network import Conv, Ints, Topology
+from bwnhw.foldings import widest
+from bwnhw.frontier import NO_LIMIT, Chain, Choice, Measures
+from bwnhw.network import Conv, Topology
 from bwnhw.plan import Engine, Plan
-from bwnhw.resources import resources
 
 PORT_BITS = 64  # the input port takes as many channels at once as fit into this
-LANES_PER_LUT = 1.5  # more than any array reaches: a plan that needs more lanes needn't be tried
-DEFAULT_LUTS = 37_000  # without a wanted interval: the fastest plan within 70 % of a Zynq-7020's LUTs
+LANES_PER_LUT = 2  # more than any array reaches: a pace that needs more lanes needn't be tried
+BRAM_LUTS = 200  # what an 18-kbit block RAM counts where none are limited: LUTs per block RAM of a mid-size device (Zynq-7020)
+DEFAULT_LUTS = 37_000  # without any wish: the fastest plan within 70 % of a Zynq-7020's LUTs
+STEP = 1.3  # from one pace tried to the next, until one fits
 
 
 @dataclass(frozen=True)
-class _Partial:
-    """The cheapest engines so far that lead to one stream."""
+class Budget:
+    """What a plan may take at most: LUTs and 18-kbit block RAMs of a family; None is as many as it likes."""
 
-    cost: int
-    engines: tuple[tuple[int, Engine], ...]
+    luts: int | None = None
+    brams: int | None = None
+    family: str = "xc7"
+
+    def __str__(self) -> str:
+        parts = [f"{limit} {name}" for limit, name in ((self.luts, "LUTs"), (self.brams, "block RAMs")) if limit is not None]
+        return " and ".join(parts) or "no limit"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user has settled: elements per input beat (None: as many channels as divide evenly and fit into `PORT_BITS`), the clock, and
+    the engines of some nodes."""
+
+    input_lanes: int | None = None
+    clock_mhz: float = 200.0
+    fixed: tuple[tuple[int, Engine], ...] = ()
+
+    def chain(self, topology: Topology, family: str) -> Chain:
+        """The segments to plan."""
+        return Chain(topology, Plan((), self.input_lanes or port_lanes(topology), clock_mhz=self.clock_mhz), dict(self.fixed), family)
 
 
 def plan(topology: Topology, *, interval: int | None = None, clock_mhz: float = 200.0, input_lanes: int | None = None,
          fixed: tuple[tuple[int, Engine], ...] = ()) -> Plan:
-    """The cheapest plan whose interval, by the exact cycle model, is at most `interval` cycles per image.
+    """`cheapest` for an interval; without one `fastest` within `DEFAULT_LUTS`, or the smallest plan where none fits."""
+    given = Given(input_lanes, clock_mhz, fixed)
+    if interval is not None:
+        return cheapest(topology, interval, given=given)
+    try:
+        return fastest(topology, Budget(DEFAULT_LUTS), given)
+    except PlanError:
+        chain = given.chain(topology, "xc7")
+        return least_depths(topology, chain.plan(_least(chain, chain.slowest, Budget())[0]))
 
-    Without `interval`: the fastest that input port and layers allow, slowed down by factors of two until its estimate fits
-    `DEFAULT_LUTS`. Without `input_lanes`: as many channels as divide evenly and fit into `PORT_BITS`. `fixed` gives the engines of some
-    nodes. Raises PlanError where the interval can't be reached, naming the limiting layer and the nearest interval that can.
+
+def cheapest(topology: Topology, interval: int, budget: Budget = Budget(), given: Given = Given()) -> Plan:
+    """The plan with the least LUTs whose interval is at most `interval` cycles, within the budget.
+
+    Where block RAMs aren't limited each counts as `BRAM_LUTS`. Raises PlanError where the interval can't be reached, naming the limiting
+    layer and the nearest that can, or where no plan that reaches it fits.
     """
-    chain = Chain(topology, Plan((), input_lanes or port_lanes(topology), clock_mhz=clock_mhz), dict(fixed))
-    if interval is None:
-        return _default(chain)
+    chain = given.chain(topology, budget.family)
     target, limit = interval, max(chain.limits())[0]
     while target >= limit:
-        found = chain.cheapest(target)
-        reached = cycles(design(topology, found)).interval
+        found = _least(chain, target, budget)
+        if not found:
+            raise PlanError(f"plan: no plan that keeps an interval of {interval} cycles fits into {budget}")
+        chosen = chain.plan(found[0])
+        reached = cycles(design(topology, chosen)).interval
         if reached <= interval:
-            return found
+            return least_depths(topology, chosen)
         target = min(target - 1, target * interval // reached)
-    nearest = cycles(design(topology, chain.cheapest(limit))).interval
+    nearest = cycles(design(topology, chain.plan(_least(chain, limit, Budget(family=budget.family))[0]))).interval
     raise PlanError(f"plan: {max(chain.limits())[1]} can't keep an interval of {interval} cycles; "
                     f"the nearest that can be reached is {nearest}")
+
+
+def fastest(topology: Topology, budget: Budget, given: Given = Given()) -> Plan:
+    """The plan with the least interval within the budget; of several, as `cheapest`. Raises PlanError where nothing fits."""
+    chain = given.chain(topology, budget.family)
+    pace, below = _least_pace(chain, budget)
+    return least_depths(topology, chain.plan(_least(chain, pace, budget, below)[0]))
+
+
+def quickest(topology: Topology, budget: Budget, given: Given = Given()) -> Plan:
+    """The plan with the least latency within the budget, by the model. Raises PlanError where nothing fits."""
+    chain = given.chain(topology, budget.family)
+    pace, below = _least_pace(chain, budget)
+    return least_depths(topology, chain.plan(_least_latency(chain, pace, below, budget)))
 
 
 def parallel(topology: Topology, *, clock_mhz: float = 200.0, input_lanes: int | None = None) -> Plan:
@@ -65,83 +113,62 @@ def port_lanes(topology: Topology) -> int:
     return max(n for n in range(1, source.channels + 1) if source.channels % n == 0 and (n == 1 or n * source.bits <= PORT_BITS))
 
 
-def _default(chain: "Chain") -> Plan:
-    """The fastest plan within `DEFAULT_LUTS`, or the smallest one where none fits."""
-    target = max(chain.limits())[0]
-    while chain.work > target * DEFAULT_LUTS * LANES_PER_LUT:
-        target *= 2
-    while True:
-        found = chain.cheapest(target)
-        if target >= chain.slowest or resources(design(chain.topology, found)).luts <= DEFAULT_LUTS:
-            return found
-        target *= 2
+def _least(chain: Chain, pace: int, budget: Budget, below: int | None = None) -> list[Choice]:
+    """Plans that keep a pace within a budget, the one to take first; empty where none does."""
+    luts, brams, price = (1, 0, 0), (0, 1, 0), (1, BRAM_LUTS, 0)
+    if budget.brams is not None:
+        return chain.front(pace, Measures((luts, brams), (_limit(budget.luts), budget.brams)), below)
+    if budget.luts is None:
+        return chain.front(pace, Measures((price,), (NO_LIMIT,)), below)
+    return chain.front(pace, Measures((price, luts), (NO_LIMIT, budget.luts)), below)
 
 
-class Chain:
-    """The segments of a topology, laid out once per engine, and the dynamic program over them."""
+def _least_pace(chain: Chain, budget: Budget) -> tuple[int, int]:
+    """The least pace at which a plan fits, and one below it at which none does.
 
-    def __init__(self, topology: Topology, empty: Plan, fixed: dict[int, Engine]) -> None:
-        source = topology.nodes[0].out
-        if source.channels % empty.input_lanes:
-            raise PlanError(f"plan: input_lanes must divide the input's {source.channels} channels, not be {empty.input_lanes}")
-        self.topology, self._empty, self._fixed = topology, empty, fixed
-        self._convs = [(index, node, topology.nodes[index - 1].out) for index, node in enumerate(topology.nodes) if isinstance(node, Conv)]
-        self._head = trail(topology.nodes, 1, Flow(source, empty.input_lanes, source.channels // empty.input_lanes))
-        self.work = sum(beats(conv, source, Engine(1, 1)) for _, conv, source in self._convs)
-        self._laid: dict[tuple[int, Engine], Segment] = {}
+    First in steps of `STEP` from a pace that certainly needs too much; then, since the set of plans only changes at the paces of segments
+    and grows with each, by bisection among those.
+    """
+    least, slowest = max(chain.limits())[0], chain.slowest
+    pace = max(least, 0 if budget.luts is None else chain.work // (LANES_PER_LUT * budget.luts))
+    below = pace - 1
+    while not _least(chain, pace, budget):
+        if pace >= slowest:
+            raise PlanError(f"plan: even the smallest plan doesn't fit into {budget}")
+        below, pace = pace, min(slowest, int(pace * STEP) + 1)
+    paces = chain.paces(below, pace)
+    low, high = 0, len(paces) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _least(chain, paces[middle], budget, below) else (middle + 1, high)
+    return paces[high], below
 
-    @property
-    def slowest(self) -> int:
-        """An interval that a plan with one lane everywhere keeps."""
-        return max([self._head.pace, *(self._segment(index, Engine(1, 1)).pace for index, _, _ in self._convs)])
 
-    def limits(self) -> list[tuple[int, str]]:
-        """The least pace of the input port and of every segment, with a name."""
-        found = [(self._head.pace, "the input port or the first stage")]
-        for index, conv, source in self._convs:
-            chosen = self._fixed.get(index, widest(conv, source))
-            found.append((self._segment(index, chosen).pace, f"node {index} with what follows it"))
-        return found
+def _least_latency(chain: Chain, pace: int, below: int, budget: Budget) -> Choice:
+    """The plan with the least pace + lag, by branch and bound over the pace: with more cycles per image the lag only shrinks."""
+    rows = ((0, 0, 1), (1, 0, 0), (0, 1, 0)) if budget.brams is not None else ((0, 0, 1), (1, 0, 0))
+    limits = (NO_LIMIT, _limit(budget.luts), _limit(budget.brams))[:len(rows)]
 
-    def cheapest(self, target: int) -> Plan:
-        """The cheapest plan whose stages all keep the pace `target`, which is none of the `limits`' violation."""
-        states = {self._head.flow: _Partial(0, ())}
-        for index, conv, source in self._convs:
-            states = self._extended(states, index, conv, source, target)
-        return replace(self._empty, engines=min(states.values(), key=lambda partial: (partial.cost, str(partial.engines))).engines)
+    def at(number: int) -> Choice:
+        return chain.front(paces[number], Measures(rows, limits), below)[0]
 
-    def _extended(self, states: dict[Flow, _Partial], index: int, conv: Conv, source: Ints, target: int) -> dict[Flow, _Partial]:
-        """The cheapest partial plans with one more segment, by the stream behind it."""
-        entries: dict[int, _Partial] = {}
-        extended: dict[Flow, _Partial] = {}
-        for chosen in self._choices(index, conv, source, target):
-            segment = self._segment(index, chosen)
-            if segment.pace > target:
-                continue
-            if chosen.simd not in entries:
-                entries[chosen.simd] = min((_Partial(partial.cost + resizing(flow, chosen.simd), partial.engines)
-                                            for flow, partial in states.items()), key=lambda partial: partial.cost)
-            entry = entries[chosen.simd]
-            total = entry.cost + segment.cost
-            if segment.flow not in extended or total < extended[segment.flow].cost:
-                extended[segment.flow] = _Partial(total, (*entry.engines, (index, chosen)))
-        return extended
+    paces = [pace]
+    best = at(0)
+    latency = pace + best.measures[0]
+    paces = [pace, *chain.paces(pace, latency - 1)] if latency - 1 > pace else paces
+    spans = [(1, len(paces) - 1)]
+    while spans:
+        low, high = spans.pop()
+        if low > high:
+            continue
+        slow = at(high)
+        if paces[high] + slow.measures[0] < latency:
+            best, latency = slow, paces[high] + slow.measures[0]
+        if paces[low] + slow.measures[0] < latency and low < high:
+            middle = (low + high) // 2
+            spans += [(low, middle), (middle + 1, high - 1)]
+    return best
 
-    def _choices(self, index: int, conv: Conv, source: Ints, target: int) -> list[Engine]:
-        """The engines to try for a conv: the fixed one, or all, the deep ones also with their weights in block RAM."""
-        if index in self._fixed:
-            return [self._fixed[index]]
-        found = list(engines(conv, source, target))
-        return found + [replace(chosen, memory="block") for chosen in found if self._depth(conv, source, chosen) >= BLOCK_DEPTH]
 
-    @staticmethod
-    def _depth(conv: Conv, source: Ints, chosen: Engine) -> int:
-        """Depth of the weight memory."""
-        parts = -(-conv.out.channels // chosen.pe), -(-source.channels // chosen.simd), -(-conv.kernel[0] * conv.kernel[1] // chosen.taps)
-        return parts[0] * parts[1] * parts[2] * len(conv.weights.plane_shifts)
-
-    def _segment(self, index: int, chosen: Engine) -> Segment:
-        key = index, chosen
-        if key not in self._laid:
-            self._laid[key] = lay(self.topology, index, chosen)
-        return self._laid[key]
+def _limit(value: int | None) -> int:
+    return NO_LIMIT if value is None else value

@@ -1,22 +1,41 @@
-"""The planner: plans keep the interval asked for, no brute-force plan is cheaper, and what can't be reached is refused."""
+"""The planner: plans keep what was asked for, no brute-force plan is better, and what can't be reached is refused."""
 
 import sys
 import time
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
+from math import prod
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bwnhw.cycles import cycles
+from bwnhw.blocks import Design, Upsize
+from bwnhw.cycles import cycles, stage_beats
+from bwnhw.depths import least_depths
 from bwnhw.design import design
 from bwnhw.errors import PlanError
-from bwnhw.foldings import BLOCK_DEPTH, cost, engines, pace, widest
+from bwnhw.foldings import engines, lag, pace, widest
+from bwnhw.frontier import NO_LIMIT, Chain
 from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Node, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan, from_json, to_json
-from bwnhw.planner import DEFAULT_LUTS, Chain, parallel, plan, port_lanes
+from bwnhw.planner import (
+    BRAM_LUTS,
+    DEFAULT_LUTS,
+    Budget,
+    Given,
+    _least,
+    _least_pace,
+    _limit,
+    cheapest,
+    fastest,
+    parallel,
+    plan,
+    port_lanes,
+    quickest,
+)
 from bwnhw.resources import resources
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -45,7 +64,7 @@ def test_keeps_the_interval(interval: int) -> None:
 
 
 def test_slower_is_cheaper() -> None:
-    costs = [sum(cost(stage) for stage in design(lenet(), plan(lenet(), interval=n)).stages) for n in (784, 1568, 6272, 50_000)]
+    costs = [of(lenet(), plan(lenet(), interval=n)).price for n in (784, 1568, 6272, 50_000)]
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] < costs[0] / 4
 
@@ -94,31 +113,106 @@ def test_port_lanes(channels: int, bits: int, lanes: int) -> None:
     assert port_lanes(Topology((Input(source, Fraction(1), Fraction(0), None),))) == lanes
 
 
-@settings(max_examples=40, deadline=None)
-@given(topologies(), st.integers(1, 400))
-def test_equals_brute_force(drawn: tuple[Topology, Plan], target: int) -> None:
-    """Over all combinations of the candidates, none that keeps the pace costs less."""
-    topology, given_plan = drawn
+@dataclass(frozen=True)
+class Whole:
+    """What a brute-force plan takes: its LUTs and block RAMs, the pace of its slowest stage, and the sum of its stages' lags."""
+
+    luts: int
+    brams: int
+    pace: int
+    lag: int
+
+    @property
+    def price(self) -> int:
+        return self.luts + BRAM_LUTS * self.brams
+
+
+def whole(laid: Design) -> Whole:
+    """Worked out from the finished design, stage by stage, without the planner's segments."""
+    beats = [laid.input.beats, *stage_beats(laid)]
+    sized = resources(laid)
+    resizing = sum(1 if isinstance(block, Upsize) else block.ratio for stage in laid.stages for block in stage.resizers)
+    return Whole(sized.luts, sized.brams, max([*beats, *(pace(stage, n) for stage, n in zip(laid.stages, beats, strict=False))]),
+                 resizing + sum(map(lag, laid.stages)))
+
+
+def every_plan(topology: Topology, lanes: int, interval: int, fewest: int) -> list[Whole] | None:
+    """All combinations of the candidates; None where they are too many."""
     convs = [(index, node, topology.nodes[index - 1].out) for index, node in enumerate(topology.nodes) if isinstance(node, Conv)]
-    choices = [[(index, engine) for engine in engines(node, source, target)] for index, node, source in convs]
-    count = 1
-    for some in choices:
-        count *= len(some)
-    assume(convs and 0 < count <= 3000 and all(node.out.channels * node.kernel[0] * node.kernel[1] * source.channels < BLOCK_DEPTH
-                                               for _, node, source in convs))
-    best = None
-    for chosen in product(*choices):
-        whole = design(topology, Plan(chosen, given_plan.input_lanes))
-        beats = [whole.input.beats]
-        for stage in whole.stages:
-            beats.append(stage.window.geometry.out_height * stage.window.geometry.out_width * stage.window.groups if stage.window
-                         else beats[-1] // stage.group)
-        if max([*beats, *(pace(stage, n) for stage, n in zip(whole.stages, beats, strict=False))]) <= target:
-            total = sum(cost(stage) for stage in whole.stages)
-            best = total if best is None else min(best, total)
-    assume(best is not None)
-    found = Chain(topology, Plan((), given_plan.input_lanes), {}).cheapest(target)
-    assert sum(cost(stage) for stage in design(topology, found).stages) == best
+    choices = [[(index, engine) for engine in engines(node, source, interval, fewest)] for index, node, source in convs]
+    if not convs or not 0 < prod(map(len, choices)) <= 500:
+        return None
+    return [whole(design(topology, Plan(chosen, lanes))) for chosen in product(*choices)]
+
+
+def of(topology: Topology, plan: Plan) -> Whole:
+    """A plan's measures, without the depths that were lowered after it was chosen."""
+    return whole(design(topology, replace(plan, fifos=(), buffers=())))
+
+
+BUDGETS = st.tuples(st.none() | st.integers(100, 3000), st.none() | st.integers(0, 4))
+
+
+@settings(max_examples=30, deadline=None)
+@given(topologies(), st.integers(1, 400), BUDGETS)
+def test_cheapest_equals_brute_force(drawn: tuple[Topology, Plan], interval: int, limits: tuple[int | None, int | None]) -> None:
+    topology, given_plan = drawn
+    every = every_plan(topology, given_plan.input_lanes, interval, interval)
+    assume(every)
+    luts, brams = limits
+    fit = [one for one in every or [] if one.pace <= interval and one.luts <= (luts or NO_LIMIT) and one.brams <= _limit(brams)]
+    chain = Chain(topology, Plan((), given_plan.input_lanes), {})
+    found = _least(chain, interval, Budget(luts, brams))
+    assert bool(found) == bool(fit)
+    assume(fit)
+    best = of(topology, chain.plan(found[0]))
+    assert best in fit
+    if brams is None:
+        assert best.price == min(one.price for one in fit)
+    else:
+        assert best.luts == min(one.luts for one in fit)
+
+
+@settings(max_examples=30, deadline=None)
+@given(topologies(), BUDGETS)
+def test_fastest_and_quickest_equal_brute_force(drawn: tuple[Topology, Plan], limits: tuple[int | None, int | None]) -> None:
+    topology, given_plan = drawn
+    (luts, brams), budget, given_ = limits, Budget(*limits), Given(given_plan.input_lanes)
+    try:
+        _, below = _least_pace(given_.chain(topology, "xc7"), budget)
+    except PlanError:
+        below = 1  # no engine is left out, and none may fit
+    every = every_plan(topology, given_plan.input_lanes, 1 << 20, max(1, below))
+    assume(every)
+    fit = [one for one in every or [] if one.luts <= (luts or NO_LIMIT) and one.brams <= _limit(brams)]
+    if not fit:
+        for planned in (fastest, quickest):
+            with pytest.raises(PlanError, match="even the smallest plan"):
+                planned(topology, budget, given_)
+        return
+    assert of(topology, fastest(topology, budget, given_)).pace == min(one.pace for one in fit)
+    soon = of(topology, quickest(topology, budget, given_))
+    assert soon in fit
+    assert soon.pace + soon.lag == min(one.pace + one.lag for one in fit)
+
+
+def test_budgets_bind() -> None:
+    """Fewer block RAMs cost LUTs, fewer LUTs cost cycles, and what fits nothing is refused."""
+    topology = lenet()
+    many, few = (of(topology, cheapest(topology, 20_000, Budget(brams=n))) for n in (8, 0))
+    assert few.brams == 0 < many.brams and few.luts > many.luts
+    paces = [of(topology, fastest(topology, Budget(n))) for n in (20_000, 6000)]
+    assert paces[0].pace < paces[1].pace and paces[1].luts <= 6000
+    with pytest.raises(PlanError, match="no plan that keeps an interval of 784 cycles fits into 5000 LUTs"):
+        cheapest(topology, 784, Budget(5000))
+    with pytest.raises(PlanError, match="even the smallest plan doesn't fit into 300 LUTs and 0 block RAMs"):
+        fastest(topology, Budget(300, 0))
+
+
+def test_plans_have_their_least_depths() -> None:
+    found = plan(lenet(), interval=3000)
+    assert len(found.fifos) == len(design(lenet(), found).stages)
+    assert least_depths(lenet(), found) == found
 
 
 def test_candidates_keep_their_pace() -> None:
