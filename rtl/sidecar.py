@@ -59,7 +59,10 @@ class OutputSide:
 
 @dataclass(frozen=True)
 class StageSide:
-    """The stream that leaves a stage: its signals in the top module, and the nodes that the stage computes."""
+    """The stream that leaves a stage: its signals in the top module, and the nodes that the stage computes.
+
+    `busy` and `fed` are the signals of its array: a beat enters it, the words for the next one are there; null without an array.
+    """
 
     name: str
     nodes: tuple[int, ...]
@@ -72,6 +75,8 @@ class StageSide:
     groups: int
     pixels: int
     channels: int
+    busy: str | None
+    fed: str | None
 
 
 @dataclass(frozen=True)
@@ -132,5 +137,6 @@ def _texts(values: tuple[Fraction, ...]) -> tuple[str, ...]:
 
 def _stage(topology: Topology, stage: Stage) -> StageSide:
     out, fifo = topology.nodes[stage.nodes[-1]].out, stage.fifo
+    busy, fed = (f"{stage.name}_busy", f"{stage.name}_fed") if stage.array else (None, None)
     return StageSide(stage.name, stage.nodes, f"{stage.name}_valid", f"{stage.name}_ready", f"{stage.name}_payload", fifo.lanes,
-                     fifo.bits, out.signed, -(-out.channels // fifo.lanes), out.pixels, out.channels)
+                     fifo.bits, out.signed, -(-out.channels // fifo.lanes), out.pixels, out.channels, busy, fed)

@@ -50,14 +50,14 @@ def _core_tables(network: Network, core: Core, index: int, fused: int | None, wi
 
 
 class StageUnit(wiring.Component):
-    """The hardware of a stage. Ports: `i` and `o`, streams as its first and last block have them."""
+    """The hardware of a stage. Ports: `i` and `o`, streams as its first and last block have them; `busy`, `fed` of its window if any."""
 
     def __init__(self, stage: Stage, tables: Sequence[Tables]) -> None:
         self._stage, self._tables = stage, tables
         super().__init__({
             "i": In(_input_signature(stage)),
             "o": Out(StreamSignature(stage.fifo.lanes, stage.fifo.bits)),
-        })
+        } | ({"busy": Out(1), "fed": Out(1)} if stage.window else {}))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -72,7 +72,7 @@ class StageUnit(wiring.Component):
             m.submodules.window = window = SlidingWindow(stage.window)
             wiring.connect(m, source, window.i)
             wiring.connect(m, window.o, cores[0].i)
-            m.d.comb += [window.credit.eq(credits.some), credits.take.eq(window.start)]
+            m.d.comb += [window.credit.eq(credits.some), credits.take.eq(window.start), self.busy.eq(window.busy), self.fed.eq(window.fed)]
         else:
             self._paced(m, source, cores[0], credits)
         for before, after in zip(cores, [*cores[1:], fifo], strict=True):

@@ -17,7 +17,8 @@ from bwnhw.rtl.tidy import WATCH
 class Top(wiring.Component):
     """Ports: `aclk`, `aresetn` (synchronous, active low, at least two cycles), `s_axis_*`, `m_axis_*`, `frame_error`.
 
-    The stream that leaves a stage is visible here as `<stage name>_valid`, `_ready` and `_payload`.
+    The stream that leaves a stage is visible here as `<stage name>_valid`, `_ready` and `_payload`, what its window does as `_busy` (a
+    beat enters the stage's core) and `_fed` (the words for the next one are there).
     """
 
     def __init__(self, blocks: Design, tables: tuple[tuple[Tables, ...], ...]) -> None:
@@ -50,6 +51,8 @@ class Top(wiring.Component):
         for stage, unit, taker in zip(self._design.stages, units, [*(unit.i for unit in units[1:]), sink.i], strict=True):
             m.submodules[stage.name] = unit
             _link(m, stage.name, unit.o, taker)
+            if stage.window:
+                m.d.comb += [_watched(stage.name, "busy").eq(unit.busy), _watched(stage.name, "fed").eq(unit.fed)]
         return m
 
     def _clocking(self, m: Module) -> None:
@@ -64,10 +67,13 @@ class Top(wiring.Component):
 
 def _link(m: Module, name: str, giver: wiring.PureInterface, taker: wiring.PureInterface) -> None:
     """Connect a stage to what follows it through signals of stable names, for benches to watch."""
-    valid, ready, payload = (Signal(width, name=f"{name}_{part}", attrs={WATCH: f"{name}_{part}"})
-                             for part, width in (("valid", 1), ("ready", 1), ("payload", len(giver.payload))))
+    valid, ready, payload = _watched(name, "valid"), _watched(name, "ready"), _watched(name, "payload", len(giver.payload))
     m.d.comb += [valid.eq(giver.valid), payload.eq(giver.payload), giver.ready.eq(ready),
                  taker.valid.eq(valid), taker.payload.eq(payload), ready.eq(taker.ready)]
+
+
+def _watched(name: str, part: str, width: int = 1) -> Signal:
+    return Signal(width, name=f"{name}_{part}", attrs={WATCH: f"{name}_{part}"})
 
 
 def build(network: Network, plan: Plan) -> Top:

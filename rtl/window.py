@@ -16,7 +16,8 @@ class SlidingWindow(wiring.Component):
     """Writes a map's beats into a line buffer and hands out every output pixel's taps, once per group and step.
 
     Ports: `i` stream of `lanes` elements, `credit` (the FIFO behind has room for one more group), `start` (a group takes a
-    credit now), `o` the beats, two cycles behind their issue: one for the memories, one for padding and planes.
+    credit now), `o` the beats, two cycles behind their issue: one for the memories, one for padding and planes. For observers:
+    `busy` (a beat issues now), `fed` (all words of the current pixel are there).
     """
 
     def __init__(self, window: Window) -> None:
@@ -26,6 +27,8 @@ class SlidingWindow(wiring.Component):
             "i": In(StreamSignature(window.lanes, window.bits)),
             "credit": In(1),
             "start": Out(1),
+            "busy": Out(1),
+            "fed": Out(1),
             "o": Out(BeatSignature(window)),
         })
 
@@ -43,6 +46,7 @@ class SlidingWindow(wiring.Component):
             occupancy.freed.eq(walk.freed), occupancy.demand.eq(walk.demand),
             sequencer.go.eq(occupancy.ready & self.credit),
             self.start.eq(sequencer.issue & sequencer.first),
+            self.busy.eq(sequencer.issue), self.fed.eq(occupancy.ready),
         ]
         cursor = self._cursor(m, sequencer, walk, advance)
         words = self._buffer(m, write, cursor, sequencer)

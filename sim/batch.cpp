@@ -21,10 +21,12 @@ struct Job {
     const uint8_t* sink;   // repeated for ever: the sink is ready in this cycle
     const char* scope;     // of the watched signals, as Verilator names it
     const char* const* watched;  // per stream: the names of its valid and of its ready
+    const char* const* active;   // per array: the names of its busy and of its fed
     const int64_t* stream_beats; // per stream: beats per image
     int64_t* stream_first; // per stream and image: cycle of the first beat
     int64_t* stream_last;  // per stream and image: cycle of the last beat
-    int64_t source_cycles, sink_cycles, streams;
+    int64_t* usage;        // per array: cycles busy; starved and blocked between its first and its last busy cycle
+    int64_t source_cycles, sink_cycles, streams, arrays;
     int64_t images, in_beats, in_bytes, out_beats, out_bytes;
     int64_t idle_limit;    // give up after so many cycles without a handshake
     uint64_t seed;         // of the gaps and, where not 0, of random register contents before reset
@@ -73,14 +75,44 @@ struct Stream {
     }
 };
 
-static bool find_streams(const Job* job, VerilatedContext* context, std::vector<Stream>& found) {
-    const VerilatedScope* scope = job->streams ? context->scopeFind(job->scope) : nullptr;
+// What an array does: it waits for input, for room behind it, or is busy. Waiting counts only when it ends.
+struct Meter {
+    const CData* busy;
+    const CData* fed;
+    int64_t* usage;
+    int64_t starved, blocked;  // since the last busy cycle
+
+    void look() {
+        if (!(*busy & 1)) {
+            (*fed & 1 ? blocked : starved)++;
+            return;
+        }
+        if (usage[0]++) {
+            usage[1] += starved;
+            usage[2] += blocked;
+        }
+        starved = blocked = 0;
+    }
+};
+
+static const CData* find(const Job* job, VerilatedContext* context, const char* name) {
+    const VerilatedScope* const scope = context->scopeFind(job->scope);
+    const VerilatedVar* const var = scope ? scope->varFind(name) : nullptr;
+    return var ? static_cast<const CData*>(var->datap()) : nullptr;
+}
+
+static bool find_all(const Job* job, VerilatedContext* context, std::vector<Stream>& streams, std::vector<Meter>& meters) {
     for (int64_t i = 0; i < job->streams; i++) {
-        const VerilatedVar* valid = scope ? scope->varFind(job->watched[2 * i]) : nullptr;
-        const VerilatedVar* ready = scope ? scope->varFind(job->watched[2 * i + 1]) : nullptr;
+        const CData* const valid = find(job, context, job->watched[2 * i]);
+        const CData* const ready = find(job, context, job->watched[2 * i + 1]);
         if (!valid || !ready) return false;
-        found.push_back({static_cast<const CData*>(valid->datap()), static_cast<const CData*>(ready->datap()), job->stream_beats[i], 0,
-                         job->stream_first + i * job->images, job->stream_last + i * job->images});
+        streams.push_back({valid, ready, job->stream_beats[i], 0, job->stream_first + i * job->images, job->stream_last + i * job->images});
+    }
+    for (int64_t i = 0; i < job->arrays; i++) {
+        const CData* const busy = find(job, context, job->active[2 * i]);
+        const CData* const fed = find(job, context, job->active[2 * i + 1]);
+        if (!busy || !fed) return false;
+        meters.push_back({busy, fed, job->usage + 3 * i, 0, 0});
     }
     return true;
 }
@@ -95,7 +127,8 @@ extern "C" int bwnhw_run(Job* job) {
     uint64_t random = job->seed * 2 + 1;
 
     std::vector<Stream> streams;
-    if (!find_streams(job, context.get(), streams)) return UNSEEN;
+    std::vector<Meter> meters;
+    if (!find_all(job, context.get(), streams, meters)) return UNSEEN;
 
     dut->aresetn = 0;
     dut->s_axis_tvalid = 0;
@@ -150,6 +183,7 @@ extern "C" int bwnhw_run(Job* job) {
             idle = 0;
         }
         for (Stream& stream : streams) stream.look(cycle, job->images);
+        for (Meter& meter : meters) meter.look();
         job->frame_errors += dut->frame_error;
         dut->aclk = 1;
         dut->eval();

@@ -15,7 +15,7 @@ from bwnhw.sim.interface import Interface, Watch
 from bwnhw.sim.packing import pack, unpack
 from bwnhw.sim.tools import find_tools
 from bwnhw.sim.verilator import Harness, build
-from bwnhw.sim.watch import control_file, handshakes
+from bwnhw.sim.watch import activity, control_file, handshakes
 from bwnhw.trace import STEADY, Trace
 
 Progress = Callable[[int, int], None]
@@ -35,12 +35,32 @@ class Traffic:
     sink_gap: int = 0
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What an array did, in cycles summed over the runs; `name` is its stage's.
+
+    `busy`: a beat entered it; `starved`: it waited for input, `blocked`: for room behind it, both between its first and its last beat;
+    `fill`: the rest of the run, from the first input handshake to the last output, before its first and after its last beat.
+    """
+
+    name: str
+    busy: int
+    starved: int
+    blocked: int
+    fill: int
+
+    @property
+    def utilisation(self) -> float:
+        """Share of busy cycles from the first to the last beat."""
+        return self.busy / (self.busy + self.starved + self.blocked)
+
+
 @dataclass(frozen=True, eq=False)
 class BatchResult:
     """outputs int64 (N, C, H, W); first_output, last_output int64 (N,), cycles since the first input handshake of the image's run.
 
-    `stage_first`, `stage_last` int64 (stages, N): likewise where the stream leaves every stage; no stages unless they were watched.
-    `starts` are the images at which a run (one per job) starts in an empty pipeline; the first is 0.
+    `stage_first`, `stage_last` int64 (stages, N): likewise where the stream leaves every stage; `usage`: of every array. Both are empty
+    unless the stages were watched. `starts` are the images at which a run (one per job) starts in an empty pipeline; the first is 0.
     """
 
     outputs: NDArray[np.int64]
@@ -49,6 +69,7 @@ class BatchResult:
     stage_first: NDArray[np.int64]
     stage_last: NDArray[np.int64]
     starts: tuple[int, ...]
+    usage: tuple[Usage, ...]
     versions: dict[str, str]
 
 
@@ -56,10 +77,11 @@ class _Job(ctypes.Structure):
     """Mirror of `struct Job` in batch.cpp."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in (
-        "input", "output", "first", "last", "source", "sink", "scope", "watched", "stream_beats", "stream_first", "stream_last")] + [
+        "input", "output", "first", "last", "source", "sink", "scope", "watched", "active", "stream_beats", "stream_first", "stream_last",
+        "usage")] + [
         (name, ctypes.c_int64) for name in (
-            "source_cycles", "sink_cycles", "streams", "images", "in_beats", "in_bytes", "out_beats", "out_bytes", "idle_limit", "seed",
-            "source_gap", "sink_gap", "sent", "received", "cycles", "last_errors", "frame_errors", "done", "cancel")]
+            "source_cycles", "sink_cycles", "streams", "arrays", "images", "in_beats", "in_bytes", "out_beats", "out_bytes", "idle_limit",
+            "seed", "source_gap", "sink_gap", "sent", "received", "cycles", "last_errors", "frame_errors", "done", "cancel")]
 
 
 def run_batch(interface: Interface, codes: NDArray[np.integer], *, jobs: int = 1, progress: Progress | None = None,
@@ -68,9 +90,9 @@ def run_batch(interface: Interface, codes: NDArray[np.integer], *, jobs: int = 1
     """Push codes (N, C, H, W) through the design; `jobs` runs share the images and go on at once.
 
     `trace` says when source and sink play along, counted from each run's first input handshake, beside the random pauses of `traffic`.
-    `stages` looks at the stream that leaves every stage too. `progress(done, total)` is called about five times a second. `level` is the
-    C++ compiler's optimisation, 0..3. Raises MismatchError where the design stops answering (no handshake on either port in
-    `idle_limit` cycles), sets tlast on a wrong beat or reports a frame error; MissingError, ToolError as
+    `stages` looks at the stream that leaves every stage, and at what the arrays do, too. `progress(done, total)` is called about five
+    times a second. `level` is the C++ compiler's optimisation, 0..3. Raises MismatchError where the design stops answering (no handshake
+    on either port in `idle_limit` cycles), sets tlast on a wrong beat or reports a frame error; MissingError, ToolError as
     `bwnhw.sim.verilator.build`; InputError for codes that don't fit or a trace that nothing can come of.
     """
     tools = find_tools()
@@ -83,42 +105,56 @@ def run_batch(interface: Interface, codes: NDArray[np.integer], *, jobs: int = 1
     output = np.zeros((len(codes), interface.sink.beats, interface.sink.beat_bytes), np.uint8)
     first, last = np.full((2, len(codes)), -1, np.int64)
     starts = [len(codes) * job // jobs for job in range(jobs + 1)]
+    usage = np.zeros((jobs, len(seen.arrays), 3), np.int64)
     runs, times = [], []
-    for start, stop in zip(starts, starts[1:], strict=False):
+    for start, stop, used in zip(starts, starts[1:], usage, strict=False):
         times.append(np.full((2, len(seen.stages), stop - start), -1, np.int64))
         runs.append(_Job(
             input=beats[start:].ctypes.data, output=output[start:].ctypes.data, first=first[start:].ctypes.data,
             last=last[start:].ctypes.data, images=stop - start, in_beats=interface.source.beats, in_bytes=interface.source.beat_bytes,
             out_beats=interface.sink.beats, out_bytes=interface.sink.beat_bytes, idle_limit=idle_limit, seed=traffic.seed,
             source_gap=traffic.source_gap, sink_gap=traffic.sink_gap, source=source.ctypes.data, source_cycles=len(source),
-            sink=sink.ctypes.data, sink_cycles=len(sink), **seen.fields(times[-1])))
+            sink=sink.ctypes.data, sink_cycles=len(sink), **seen.fields(times[-1], used)))
     statuses = _run_all(library, runs, len(codes), progress)
     for start, run, status in zip(starts, runs, statuses, strict=False):
         _check(interface, run, status, start)
     stage_first, stage_last = np.concatenate(times, axis=2)
     return BatchResult(unpack(output, interface.sink), first, last, stage_first, stage_last, tuple(starts[:-1]),
-                       {"verilator": f"{tools.version} ({tools.origin})"})
+                       seen.usage(usage, sum(run.cycles for run in runs)), {"verilator": f"{tools.version} ({tools.origin})"})
 
 
 class _Seen:
-    """The streams inside that a run looks at, as C++ takes them; what it points to must live as long as the run."""
+    """The streams and arrays inside that a run looks at, as C++ takes them; what it points to must live as long as the run."""
 
     def __init__(self, stages: tuple[Watch, ...], top: str) -> None:
         self.stages, self._top = stages, top
+        self.arrays = tuple(stage for stage in stages if stage.busy)
         self._scope = ctypes.create_string_buffer(f"TOP.{top}".encode())
-        self._names = (ctypes.c_char_p * (2 * len(stages)))(*(name.encode() for name in handshakes(stages)))
+        self._streams, self._active = (_names(names) for names in (handshakes(stages), activity(self.arrays)))
         self._beats = np.array([stage.stream.beats for stage in stages], np.int64)
 
     def harness(self, cache: Path) -> Harness:
         """The library's harness, with the streams' handshakes made readable."""
         if not self.stages:
             return LIBRARY
-        return replace(LIBRARY, verilate=(str(control_file(cache, self._top, handshakes(self.stages))),))
+        names = (*handshakes(self.stages), *activity(self.arrays))
+        return replace(LIBRARY, verilate=(str(control_file(cache, self._top, names)),))
 
-    def fields(self, times: NDArray[np.int64]) -> dict[str, int]:
-        """The fields of a `_Job` that writes cycles of first and last beats into `times` (2, stages, images)."""
-        return {"scope": ctypes.addressof(self._scope), "watched": ctypes.addressof(self._names), "streams": len(self.stages),
-                "stream_beats": self._beats.ctypes.data, "stream_first": times[0].ctypes.data, "stream_last": times[1].ctypes.data}
+    def fields(self, times: NDArray[np.int64], usage: NDArray[np.int64]) -> dict[str, int]:
+        """The fields of a `_Job` that writes cycles of first and last beats into `times` (2, stages, images), counts into `usage`."""
+        return {"scope": ctypes.addressof(self._scope), "watched": ctypes.addressof(self._streams), "streams": len(self.stages),
+                "stream_beats": self._beats.ctypes.data, "stream_first": times[0].ctypes.data, "stream_last": times[1].ctypes.data,
+                "active": ctypes.addressof(self._active), "arrays": len(self.arrays), "usage": usage.ctypes.data}
+
+    def usage(self, counts: NDArray[np.int64], cycles: int) -> tuple[Usage, ...]:
+        """What the arrays did in runs of `cycles` in all, from `counts` (runs, arrays, 3)."""
+        sums = counts.sum(axis=0).tolist()
+        return tuple(Usage(stage.name, busy, starved, blocked, cycles - busy - starved - blocked)
+                     for stage, (busy, starved, blocked) in zip(self.arrays, sums, strict=True))
+
+
+def _names(names: tuple[str, ...]) -> ctypes.Array[ctypes.c_char_p]:
+    return (ctypes.c_char_p * len(names))(*(name.encode() for name in names))
 
 
 def _run_all(library: ctypes.CDLL, runs: list[_Job], total: int, progress: Progress | None) -> list[int]:

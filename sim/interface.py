@@ -47,7 +47,10 @@ class Stream:
 
 @dataclass(frozen=True)
 class Watch:
-    """The stream that leaves a stage inside the design: its signals in the top module and the node whose values it carries."""
+    """The stream that leaves a stage inside the design: its signals in the top module and the node whose values it carries.
+
+    `busy`, `fed`: the signals of its array (a beat enters, the words for the next one are there), None without one.
+    """
 
     name: str
     node: int
@@ -55,6 +58,8 @@ class Watch:
     ready: str
     payload: str
     stream: Stream
+    busy: str | None
+    fed: str | None
 
 
 @dataclass(frozen=True)
@@ -117,4 +122,5 @@ def _interface(path: Path, data: dict[str, Any]) -> Interface:
 def _watch(stage: dict[str, Any]) -> Watch:
     shape = (stage["channels"], 1, stage["pixels"])
     stream = Stream(stage["lanes"], stage["bits"], stage["bits"], stage["signed"], shape)
-    return Watch(stage["name"], stage["nodes"][-1], stage["valid"], stage["ready"], stage["payload"], stream)
+    return Watch(stage["name"], stage["nodes"][-1], stage["valid"], stage["ready"], stage["payload"], stream, stage.get("busy"),
+                 stage.get("fed"))

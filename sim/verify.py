@@ -19,7 +19,7 @@ from bwnhw.network import Network
 from bwnhw.onnx_read import load
 from bwnhw.plan import from_json
 from bwnhw.rtl.generate import read
-from bwnhw.sim.batch import BatchResult, run_batch
+from bwnhw.sim.batch import BatchResult, Usage, run_batch
 from bwnhw.sim.cache import default_cache
 from bwnhw.sim.case import Case, Report, first_difference
 from bwnhw.sim.interface import Interface, read_interface
@@ -45,8 +45,8 @@ class SimResult:
 
     `images` went through the batch runner, `bench_images` through cocotb; in `mismatches` of the former some value differs.
     `latency` and `interval` are cycles as measured by cocotb: last output of image 0, and the distance of the last outputs of the
-    last two images (None for one image). `stages` likewise, where the layers were looked at. `outputs` int64 (N, C, H, W) are the
-    hardware's, `tests` the names of the cocotb tests that passed, `versions` the tools'.
+    last two images (None for one image). `stages` likewise, where the layers were looked at; `usage` of every array in the batch
+    runner. `outputs` int64 (N, C, H, W) are the hardware's, `tests` the names of the cocotb tests that passed, `versions` the tools'.
     """
 
     images: int
@@ -56,6 +56,7 @@ class SimResult:
     latency: int | None
     interval: int | None
     stages: tuple[StageCycles, ...]
+    usage: tuple[Usage, ...]
     outputs: NDArray[np.int64]
     tests: tuple[str, ...]
     versions: dict[str, str]
@@ -118,7 +119,8 @@ def verify(interface: Interface, network: Network, codes: NDArray[np.int64], set
     wrong = (outputs != expected).any(axis=(1, 2, 3)) if batch else np.ones(len(codes), bool)
     stages = tuple(StageCycles(name, last[0], _interval(last)) for name, last in report.stages.items())
     return SimResult(len(codes), len(bench_codes), int(wrong.sum()), bench_failure or batch_failure or disagreement(batch, report),
-                     report.last_output[0] if report.last_output else None, _interval(report.last_output), stages, outputs, tests,
+                     report.last_output[0] if report.last_output else None, _interval(report.last_output), stages,
+                     batch.usage if batch else (), outputs, tests,
                      {"verilator": f"{tools.version} ({tools.origin})", "cocotb": version("cocotb")})
 
 
@@ -126,7 +128,8 @@ def _volume(interface: Interface, codes: NDArray[np.int64], expected: NDArray[np
             ) -> tuple[BatchResult | None, str | None]:
     """All images through the batch runner; what came out, and what is wrong with it."""
     try:
-        found = run_batch(interface, codes, jobs=settings.jobs, cache=settings.cache, idle_limit=settings.patience, progress=progress)
+        found = run_batch(interface, codes, jobs=settings.jobs, cache=settings.cache, idle_limit=settings.patience, progress=progress,
+                          stages=True)
     except MismatchError as error:
         return None, f"batch: {error}"
     difference = first_difference(expected, found.outputs, interface.stages[-1].node)

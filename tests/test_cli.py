@@ -247,10 +247,12 @@ def test_doctor(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 def result(mismatches: int, latency: int) -> "SimResult":
     """What a simulation might have found."""
+    from bwnhw.sim.batch import Usage
     from bwnhw.sim.verify import SimResult
 
     failure = "batch: node 9, image 0" if mismatches else None
-    return SimResult(32, 32, mismatches, failure, latency, 3430, (), np.zeros((32, 10, 1, 1), np.int64), ("values",), {"verilator": "5.48"})
+    return SimResult(32, 32, mismatches, failure, latency, 3430, (), (Usage("s0_conv", 75, 5, 20, 9),),
+                     np.zeros((32, 10, 1, 1), np.int64), ("values",), {"verilator": "5.48"})
 
 
 @pytest.mark.parametrize(("mismatches", "latency_error", "message"), [
@@ -264,10 +266,14 @@ def test_a_mismatch_is_status_1_and_is_in_the_json(mismatches: int, latency_erro
     assert status == 0, err
     monkeypatch.setattr(chain, "expected_cycles", lambda *_: (1000, None))
     monkeypatch.setattr(verify, "simulate", lambda *_, **__: result(mismatches, 1000 + latency_error))
-    status, _, err = call(capsys, "simulate", tmp_path / "out", "--json", tmp_path / "result.json")
+    status, out, err = call(capsys, "simulate", tmp_path / "out", "--json", tmp_path / "result.json")
     assert status == (1 if message else 0)
+    assert "75.00%" in out
     assert message is None or sentence(err).startswith(message)
     written = json.loads((tmp_path / "result.json").read_text())
+    array = written["layers"][0]["array"]
+    assert [array[name] for name in ("busy", "starved", "blocked", "fill", "utilisation")] == [75, 5, 20, 9, 0.75]
+    assert array["valid_lanes"] > 0.5 and "array" not in written["layers"][2]  # a pool
     assert written["mismatches"] == mismatches and written["latency_cycles"]["measured"] == 1000 + latency_error
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from bwnhw import lower, onnx_read, planner, zoo
+from bwnhw import lanes, lower, onnx_read, planner, zoo
 from bwnhw.cycles import cycles
 from bwnhw.design import design
 from bwnhw.errors import PlanError
@@ -65,6 +65,11 @@ def read_folder(folder: Path, extra: str) -> tuple["Generated", Model, Plan]:
 
     made = read(folder)
     return made, replace(read_model(str(made.model)), name=made.prefix), from_json(made.plan.read_text(encoding="utf-8"))
+
+
+def valid_lanes(network: Network, plan: Plan) -> dict[str, float]:
+    """The share of useful lanes of every array, by stage."""
+    return lanes.valid_lanes(design(network.topology, plan), network.topology)
 
 
 def expected_cycles(network: Network, plan: Plan, images: int) -> tuple[int, int | None]:

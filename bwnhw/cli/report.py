@@ -1,6 +1,7 @@
 """Results as the tables and the JSON of the commands: estimated, measured and synthesised numbers under the same names."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bwnhw import Estimate
@@ -32,6 +33,14 @@ def cycles(estimate: Estimate, found: "SimResult") -> None:
                   [*rows, ("whole", estimate.latency, found.latency, estimate.interval, found.interval)])
 
 
+def usage(found: "SimResult", lanes: Mapping[str, float]) -> None:
+    """What every array did in the batch runner; `lanes`: the share of useful lanes in its busy cycles, by stage."""
+    rows = [(array.name, array.busy, array.starved, array.blocked, array.fill, f"{array.utilisation:.2%}", f"{lanes[array.name]:.1%}")
+            for array in found.usage]
+    console.table("Cycles of the arrays in simulation (utilisation: share of busy ones from the first beat to the last)",
+                  ("layer", "busy", "starved", "blocked", "fill", "utilisation", "valid lanes"), rows)
+
+
 def synthesised(estimate: Estimate, found: "Synthesised") -> None:
     """What synthesis counted beside the estimate."""
     pairs = (("LUT", estimate.luts, found.luts), ("FF", estimate.ffs, found.ffs), ("BRAM (18 kbit)", estimate.brams, found.brams))
@@ -39,10 +48,16 @@ def synthesised(estimate: Estimate, found: "Synthesised") -> None:
                   [(name, guess, count, guess / count if count else None) for name, guess, count in pairs])
 
 
-def with_simulation(result: Mapping[str, Any], found: "SimResult", accuracy: float | None) -> dict[str, Any]:
-    """A result with the images that were simulated and the cycles measured, per layer where the layers were looked at."""
+def with_simulation(result: Mapping[str, Any], found: "SimResult", accuracy: float | None, lanes: Mapping[str, float]) -> dict[str, Any]:
+    """A result with the images that were simulated and the cycles measured, per layer where the layers were looked at.
+
+    A layer with an array tells what it did: `busy`, `starved`, `blocked` and `fill` cycles, `utilisation` and `valid_lanes` as shares.
+    """
     stages = {stage.name: stage for stage in found.stages}
-    return {**_measured(result, found), "layers": [_measured(layer, stages.get(layer["name"])) for layer in result["layers"]],
+    arrays = {array.name: {**asdict(array), "utilisation": array.utilisation, "valid_lanes": lanes[array.name]} for array in found.usage}
+    layers = [{**_measured(layer, stages.get(layer["name"])), **({"array": arrays[layer["name"]]} if layer["name"] in arrays else {})}
+              for layer in result["layers"]]
+    return {**_measured(result, found), "layers": layers,
             "accuracy": accuracy, "images": found.images, "images_cocotb": found.bench_images, "mismatches": found.mismatches,
             "failure": found.failure, "tests": list(found.tests)}
 

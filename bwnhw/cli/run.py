@@ -61,15 +61,17 @@ def _run(options: argparse.Namespace) -> None:
     with console.progress("simulating") as update:
         found = simulate(out, images, count=200, layers=True, seed=options.seed, jobs=options.jobs, progress=update)
     right = None if labels is None else accuracy(found.outputs, labels)
+    lanes = chain.valid_lanes(model.network, plan)
     report.images(found, right)
     report.cycles(guess, found)
+    report.usage(found, lanes)
     report.judge(found, chain.expected_cycles(model.network, plan, found.bench_images))
 
     with console.progress("synthesising"):
         counted = synth(made.verilog, options.family, made.prefix, yosys=options.yosys)
     report.synthesised(guess, counted)
 
-    result = report.with_synthesis(report.with_simulation({"model": model.name, **guess.to_json()}, found, right), counted)
+    result = report.with_synthesis(report.with_simulation({"model": model.name, **guess.to_json()}, found, right, lanes), counted)
     console.write_json(options.json, {**result, "folder": str(out), "versions": {
         **versions("numpy", "onnx"), **made.sidecar["versions"], **found.versions, "synthesis": counted.tool}})
 

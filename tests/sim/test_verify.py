@@ -113,7 +113,8 @@ def test_a_broken_expectation_fails(sample: Sample, folder: Path, cache: Path) -
 
 
 def test_cycles_that_disagree_are_a_failure() -> None:
-    batch = BatchResult(np.zeros((3, 1, 1, 1), np.int64), np.array([5, 9, 2]), np.array([7, 11, 4]), (0, 2), {})
+    none = np.zeros((0, 3), np.int64)
+    batch = BatchResult(np.zeros((3, 1, 1, 1), np.int64), np.array([5, 9, 2]), np.array([7, 11, 4]), none, none, (0, 2), (), {})
     assert disagreement(batch, Report((5, 9, 13), (7, 11, 15), {})) is None  # the third image starts a run of its own
     assert disagreement(batch, Report((5, 9), (7, 12), {})) == "cycles of the last outputs: [7, 12] in cocotb, [7, 11] in the batch runner"
 
