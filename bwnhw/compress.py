@@ -14,24 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bwnhw.codebook_graph import gathered
-from bwnhw.codebooks import Scope, Selection, Words, adders, mapped, select, units
+from bwnhw.codebooks import Scope, Selection, adders, mapped, select
 from bwnhw.errors import ModelError
 from bwnhw.graph import Graph, Op
 from bwnhw.kernels import codes
 from bwnhw.lowering.constants import Constants
 from bwnhw.lowering.weights import conv_weights
-from bwnhw.network import BIPOLAR_WEIGHTS, Codebook
-from bwnhw.ops import label
+from bwnhw.network import BIPOLAR_WEIGHTS, Codebook, Conv, ConvParams, Network
 from bwnhw.simplify import drop_dead, simplify
+from bwnhw.summary import stored_bits
 
 
 @dataclass(frozen=True)
 class LayerChange:
-    """What a codebook did to a layer, called as its operator.
+    """What a codebook did to a layer, which is called as its tensor.
 
-    Of `weights`, `changed` have another sign now; `exact` of its `kernels` (or rows) are as they were. `cosine` is that between latent
-    kernel and codeword, the mean over kernels. `bits_before` and `bits_after` store it, codebook included (a global codebook in the
-    first layer's). `adders` compute every codeword's sum once.
+    Of `weights`, `changed` have another sign now; `exact` of its `kernels` (or rows, where those are indexed) are as they were.
+    `bits_before` and `bits_after` store it, codewords included, those of a codebook that several layers share with the first. `adders` are
+    two-input additions that compute every codeword's sum once.
     """
 
     name: str
@@ -40,24 +40,27 @@ class LayerChange:
     codewords: int
     changed: int
     exact: int
-    cosine: float
     bits_before: int
     bits_after: int
     adders: int
 
+    @property
+    def distance(self) -> float:
+        """Mean Hamming distance of a kernel to its codeword."""
+        return self.changed / self.kernels
+
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """A convolution to compress: real weights (out, in, kh, kw), their ±1 signs, and positive scales, one or (out, 1, 1, 1)."""
+    """A convolution to compress: real or ±1 weights (out, in, kh, kw), and its scales, one or (out, 1, 1, 1)."""
 
     op: Op
     latent: NDArray[np.float64]
-    signs: NDArray[np.int8]
     scale: NDArray[np.float32]
 
 
-def compress(graph: Graph, selection: Selection) -> tuple[Graph, tuple[LayerChange, ...]]:
-    """The graph with codebooks, simplified, and what that changed. ModelError where there is no layer that a codebook makes smaller."""
+def compress(graph: Graph, selection: Selection) -> Graph:
+    """The graph with codebooks, simplified. ModelError where there is no layer that a codebook makes smaller."""
     graph = simplify(graph)
     layers = _layers(graph, selection)
     if not layers:
@@ -67,7 +70,6 @@ def compress(graph: Graph, selection: Selection) -> tuple[Graph, tuple[LayerChan
     shared = select([layer.latent for layer in layers], selection) if everywhere else None
     constants, taken = dict(graph.constants), {name for op in graph.ops for name in op.outputs} | set(graph.constants)
     rewritten: dict[str, tuple[Op, ...]] = {}
-    changes: list[LayerChange] = []
     words_name: str | None = None
     for number, layer in enumerate(layers):
         words = select([layer.latent], selection) if shared is None else shared
@@ -76,12 +78,38 @@ def compress(graph: Graph, selection: Selection) -> tuple[Graph, tuple[LayerChan
         ops, arrays = gathered(book, prefix, words_name if everywhere else None)
         words_name = words_name or f"{prefix}.codebook"
         constants |= {**arrays, f"{prefix}.scale": layer.scale}
-        scaled = Op("BipolarQuant", f"{prefix}.sign", (ops[-1].outputs[0], f"{prefix}.scale"), (f"{prefix}.weights",))
+        kind = "BipolarQuant" if (layer.scale > 0).all() else "Mul"  # a quantiser takes no negative scale
+        scaled = Op(kind, f"{prefix}.scaled", (ops[-1].outputs[0], f"{prefix}.scale"), (f"{prefix}.weights",))
         inputs = (layer.op.inputs[0], scaled.outputs[0], *layer.op.inputs[2:])
         rewritten[layer.op.outputs[0]] = (*ops, scaled, replace(layer.op, inputs=inputs))
-        changes.append(_change(layer, book, words, selection, everywhere and bool(changes)))
     ops = tuple(new for op in graph.ops for new in rewritten.get(op.outputs[0], (op,)))
-    return drop_dead(replace(graph, ops=ops, constants=MappingProxyType(constants))), tuple(changes)
+    return drop_dead(replace(graph, ops=ops, constants=MappingProxyType(constants)))
+
+
+def changes(before: Network, after: Network) -> tuple[LayerChange, ...]:
+    """What codebooks did to the layers of a network that is otherwise the same, layer by layer."""
+    found, known = [], list[Codebook]()
+    for number, (old, new) in enumerate(zip(_convolutions(before), _convolutions(after), strict=True)):
+        (name, node, weights, _), (_, _, changed, book) = old, new
+        if book is None:
+            continue
+        shape, taps = book.shape, prod(book.shape.taps)
+        same = (weights == changed).reshape(-1, taps).all(axis=1)
+        shared = any(np.array_equal(book.codewords, other.codewords) for other in known)
+        known.append(book)
+        words = codes(book.codewords.reshape(shape.books, shape.words, taps))
+        found.append(LayerChange(
+            name or f"layer {number}", weights.size, same.size, shape.words, int((weights != changed).sum()), int(same.sum()),
+            stored_bits(node, weights.size), same.size * shape.index_bits + (0 if shared else shape.codebook_bits),
+            adders(words, taps, shape.closed)))
+    return tuple(found)
+
+
+def _convolutions(network: Network) -> list[tuple[str, Conv, NDArray[np.int8], Codebook | None]]:
+    """Tensor, node, weights and codebook of every layer with weights, in order."""
+    return [(meaning.tensor if meaning else "", node, params.weights, params.codebook)
+            for node, params, meaning in zip(network.topology.nodes, network.params, network.meanings, strict=True)
+            if isinstance(node, Conv) and isinstance(params, ConvParams)]
 
 
 def _layers(graph: Graph, selection: Selection) -> list[_Layer]:
@@ -99,10 +127,8 @@ def _layers(graph: Graph, selection: Selection) -> list[_Layer]:
             exact = all(row.rational and float(s) == row.u for row, s in zip(weights.scale, scale.tolist(), strict=True))
             if weights.code == BIPOLAR_WEIGHTS and prod(shape[2:]) > 1 and exact and selection.pays(shape):
                 scale = scale.reshape(-1, 1, 1, 1)
-                side = np.where(scale < 0, np.int8(-1), np.int8(1))
-                size = np.abs(scale[0].reshape(()) if (np.abs(scale) == np.abs(scale[0])).all() else scale)
                 latent = _latent(graph, producers.get(op.inputs[1]), weights.params.weights)
-                found.append(_Layer(op, side * latent, side * weights.params.weights, size))
+                found.append(_Layer(op, latent, scale[0].reshape(()) if (scale == scale[0]).all() else scale))
         first = False
     return found
 
@@ -122,16 +148,3 @@ def _prefix(number: int, taken: set[str]) -> str:
     while any(name.startswith(prefix) for name in taken):
         prefix += "'"
     return prefix
-
-
-def _change(layer: _Layer, book: Codebook, words: Words, selection: Selection, booked: bool) -> LayerChange:
-    before, after = layer.signs, book.weights
-    kernels = units(before, selection)
-    same = codes(kernels) == codes(units(after, selection))
-    latent, chosen = units(layer.latent, selection), units(after, selection)
-    norms = np.linalg.norm(latent, axis=2) * np.sqrt(latent.shape[2])
-    cosine = (latent * chosen).sum(axis=2) / np.where(norms > 0, norms, 1)
-    shape = book.shape
-    stored = book.index.size * shape.index_bits + (0 if booked else selection.shape(before.shape).codebook_bits)
-    return LayerChange(label(layer.op), before.size, same.size, shape.words, int((before != after).sum()), int(same.sum()),
-                       float(cosine.mean()), before.size, stored, adders(words, latent.shape[2], selection.complement_closed))

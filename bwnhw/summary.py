@@ -56,7 +56,7 @@ def _row(network: Network, index: int) -> Row:
     weights = params.weights
     taps = prod(node.kernel)
     kernels = weights.reshape(-1, taps) if taps > 1 and node.out.pixels > 1 else weights.reshape(-1, taps)[:0]
-    return Row(**{**row.__dict__, "weights": weights.size, "weight_bits": _stored(node, weights.size),
+    return Row(**{**row.__dict__, "weights": weights.size, "weight_bits": stored_bits(node, weights.size),
                   "macs": weights.size * node.out.pixels, "kernels": len(kernels),
                   "distinct_kernels": len(np.unique(kernels, axis=0))})
 
@@ -95,8 +95,8 @@ def _codewords(shape: CodebookShape) -> str:
     return f"{shape.words} codewords" + (f" ({', '.join(words)})" if words else "")
 
 
-def _stored(node: Conv, weights: int) -> int:
-    """Bits that the weights take in the file's own form: planes, or indices and codewords."""
+def stored_bits(node: Conv, weights: int) -> int:
+    """Bits that a layer's weights, of that number, take as they were written: planes, or indices and codewords."""
     planes = len(node.weights.shifts)
     if node.codebook is None:
         return weights * planes

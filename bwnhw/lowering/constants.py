@@ -94,10 +94,10 @@ class Constants:
         return rule(producer)
 
     def lookup(self, name: str, op: Op) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
-        """Codebook and index where `name` is Gather(codebook, index) along axis 0, or BipolarQuant of that, else None."""
+        """Codebook and index where `name` is Gather(codebook, index) along axis 0, or BipolarQuant or Mul of that, else None."""
         producer = self._producers.get(name)
         bipolar = producer is not None and producer.kind == "BipolarQuant"
-        if producer is not None and bipolar:
+        if producer is not None and producer.kind in ("BipolarQuant", "Mul"):
             producer = self._producers.get(producer.inputs[0])
         if producer is None or producer.kind != "Gather" or attribute(producer, "axis") != 0:
             return None
