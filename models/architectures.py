@@ -11,6 +11,7 @@ from functools import partial
 
 from torch import nn
 
+from bwnhw.models.binarize import Surrogate
 from bwnhw.models.binarizers.ste import Ste
 from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, MakeWeight, QuantAct, QuantWeight, ScoreScale, SignAct
 
@@ -20,16 +21,20 @@ class Style:
     """What fills an architecture: `inner` makes the weights of all layers, `edge_bits` > 1 those of first and last layer instead.
 
     Activations have `activation_bits`: ±1 for one bit, else unsigned codes from 0 to just below 2, the upper half of what a batch norm
-    gives; the batch norm in front learns what that means.
+    gives; the batch norm in front learns what that means. `surrogate` and `sample_std` are those of ±1 activations.
     """
 
     activation_bits: int = 1
     edge_bits: int = 1
     inner: MakeWeight = Ste
+    surrogate: Surrogate = Surrogate.BIREAL
+    sample_std: bool = False
 
     def activation(self) -> nn.Module:
         """A new activation."""
-        return SignAct() if self.activation_bits == 1 else QuantAct(self.activation_bits, 2.0 ** (1 - self.activation_bits))
+        if self.activation_bits == 1:
+            return SignAct(self.surrogate, self.sample_std)
+        return QuantAct(self.activation_bits, 2.0 ** (1 - self.activation_bits))
 
     @property
     def edge(self) -> MakeWeight:

@@ -64,15 +64,47 @@ class BinaryLinear(nn.Module):
 
 
 class SignAct(nn.Module):
-    """±1 activations, sign(0) = +1."""
+    """±1 activations, sign(0) = +1.
+
+    With `sample_std` the slope of the sign is taken, in training, at x over the standard deviation of its sample (OvSW's rule, 1e-5 under
+    the root, a constant to the gradient): no bit changes.
+    """
+
+    def __init__(self, surrogate: Surrogate = Surrogate.BIREAL, sample_std: bool = False) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+        self.sample_std = sample_std
+
+    def forward(self, x: Tensor) -> Tensor:
+        """sign(x), shape (N, ...)."""
+        if self.sample_std and self.training:
+            x = x / (x.detach().flatten(1).var(dim=1) + 1e-5).sqrt().reshape(-1, *(1,) * (x.dim() - 1))
+        return binarise(x, self.surrogate)
+
+
+class CentredSignAct(nn.Module):
+    """±1 activations of what is left without a mean: in training each image's own, in inference a frozen average of those.
+
+    In training x (N, C, ...) becomes (x - mean) / deviation, over all but the batch, before the sign. RBNN and SiMaN use each image's
+    own mean in inference too, which no fixed threshold expresses: this is their static form with a frozen mean.
+    """
+
+    mean: Tensor
 
     def __init__(self, surrogate: Surrogate = Surrogate.BIREAL) -> None:
         super().__init__()
         self.surrogate = surrogate
+        self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """sign(x), any shape."""
-        return binarise(x, self.surrogate)
+        """Any shape."""
+        if not self.training:
+            return binarise(x - self.mean, self.surrogate)
+        inner = tuple(range(1, x.dim()))
+        centred = x - x.mean(dim=inner, keepdim=True)
+        with torch.no_grad():
+            self.mean.lerp_(x.mean().to(self.mean), 0.1)  # a batch norm's momentum
+        return binarise(centred / (centred.square().mean(dim=inner, keepdim=True) + 1e-5).sqrt(), self.surrogate)
 
 
 class QuantAct(nn.Module):

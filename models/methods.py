@@ -11,6 +11,7 @@ from bwnhw import zoo
 from bwnhw.errors import InputError
 from bwnhw.models.adopt import adopt
 from bwnhw.models.architectures import ARCHITECTURES, Style
+from bwnhw.models.binarize import Surrogate
 from bwnhw.models.binarizers import BINARIZERS
 from bwnhw.models.binarizers.base import Binarizer
 from bwnhw.models.codebooks import CODEBOOKS
@@ -48,6 +49,8 @@ def check(recipe: Recipe) -> None:
     where = f"recipe {recipe.name!r}"
     if recipe.architecture not in ARCHITECTURES:
         raise InputError(f"{where}: expected an architecture of {', '.join(ARCHITECTURES)}, found {recipe.architecture!r}")
+    if recipe.surrogate not in list(Surrogate):
+        raise InputError(f"{where}: expected a surrogate of {', '.join(Surrogate)}, found {recipe.surrogate!r}")
     _check_part(where, "binarizer", recipe.binarizer, BINARIZERS, given=1)
     _check_part(where, "hook", recipe.hook, HOOKS, given=1)
     _check_part(where, "loss", recipe.loss, LOSSES, given=3)
@@ -99,7 +102,8 @@ def network_of(recipe: Recipe) -> nn.Sequential:
     def inner(shape: tuple[int, ...]) -> Binarizer:
         return _make(recipe, "binarizer", recipe.binarizer, BINARIZERS[recipe.binarizer.name], shape)
 
-    network = ARCHITECTURES[recipe.architecture].build(Style(recipe.activation_bits, recipe.edge_bits, inner))
+    style = Style(recipe.activation_bits, recipe.edge_bits, inner, Surrogate(recipe.surrogate), recipe.sample_std)
+    network = ARCHITECTURES[recipe.architecture].build(style)
     if recipe.start:
         adopt(network, ARCHITECTURES[recipe.architecture], load(zoo.find(recipe.start)))
     if recipe.codebook is not None:

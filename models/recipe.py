@@ -33,6 +33,9 @@ class Recipe:
     `validation` images of the training set are held out and only reported on. `threads` is torch's number of CPU threads and
     `precision` "float32" or "bfloat16" (autocast); they stand here because they change sums, and so the result.
 
+    `surrogate` is the slope of ±1 activations: "identity", "hardtanh", "bireal" or "sign-swish"; with `sample_std` it is taken at the
+    activation over its sample's standard deviation.
+
     `start` names a network of the zoo, or a file, that has the weights to begin with; without it they are drawn.
 
     The tables: `binarizer` makes the weights, `codebook` quantises their kernels, `hook` edits their gradients, `loss` adds to the cross
@@ -57,6 +60,8 @@ class Recipe:
     validation: int = 0
     threads: int = 1
     precision: str = "float32"
+    surrogate: str = "bireal"
+    sample_std: bool = False
     start: str = ""
     binarizer: Part = Part("ste")
     codebook: Part | None = None
