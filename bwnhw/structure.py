@@ -7,6 +7,7 @@ A `Bill` follows from a block's description alone, never from its weights. The f
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize, Window, popcount_latency
@@ -85,6 +86,7 @@ def _window(block: Window, family: str) -> Bill:
     return found
 
 
+@cache
 def tree(lanes: int, latency: int) -> tuple[list[int], int]:
     """Widths of the adders of a PE's popcount tree (`bwnhw.rtl.popcount`) and its flip-flops."""
     limits = [min(3, lanes - at) for at in range(0, lanes, 3)]
@@ -204,13 +206,14 @@ def _edges(block: Array, family: str) -> Part:
     # A line of registers takes in the one that it begins at, unless the accumulator reads that one back or a flip stands between.
     begins = block.group_beats == 1 or late > 1
     begins &= block.mode == "sums" or not (block.flips and block.offsets > 1)
-    for row in range(block.pe):
-        cycles = block.pe - 1 - row
+    luts = ffs = 0
+    for cycles in range(block.pe):
         if 1 < cycles <= block.group_beats:
-            part += Part(0, block.out_bits + late)
+            ffs += block.out_bits + late
         else:
-            part += delay(block.out_bits, cycles + begins, family) + Part(0, -block.out_bits * begins)
-    return part
+            line = delay(block.out_bits, cycles + begins, family)
+            luts, ffs = luts + line.luts, ffs + line.ffs - block.out_bits * begins
+    return part + Part(luts, ffs)
 
 
 def _reduce(block: Reduce, family: str) -> Bill:
