@@ -35,8 +35,8 @@ class Accumulator(wiring.Component):
     """Adds up a row's sums over a group; what it does is the formula of `bwnhw.blocks.Array`.
 
     Ports: `marks_i`, `marks_o`: one register from i to o. `psum`: the row's sum of the beat that `marks_o` tells of. `offset`, `flip`
-    (absent without flips): from the row's tables, for the mark that `at` holds (absent with one offset). `o`: a flow of one
-    element, valid 1 cycle after `marks_o.done`, 2 where the offset is late.
+    (absent without flips): from the row's tables; with several offsets those of the mark that `at` (absent with one) held one cycle
+    before, and two cycles before. `o`: a flow of one element, valid 1 cycle after `marks_o.done`, 2 where the offset is late.
     """
 
     def __init__(self, array: Array, max_psum: int) -> None:
@@ -57,21 +57,22 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         self._hop(m)
-        offset, flip = self._looked_up(m)
         array = self._array
+        if array.offsets > 1:
+            m.d.comb += self.at.eq((self.marks_o if is_late(array) else self.marks_i).offset)
         sums = array.mode == "sums"
         acc = Signal(signed(array.acc_bits), reset_less=True)
         if is_late(array):
             m.d.sync += acc.eq(self.psum + self._before(acc, 0))
             total = Signal(signed(array.acc_bits), reset_less=True)
-            m.d.sync += total.eq((acc << (array.up if sums else 0)) + offset)
+            m.d.sync += total.eq((acc << (array.up if sums else 0)) + self.offset)
         else:
-            m.d.sync += acc.eq((self.psum << (array.up if sums else 0)) + self._before(acc, offset))
+            m.d.sync += acc.eq((self.psum << (array.up if sums else 0)) + self._before(acc, self.offset))
             total = acc
         if sums:
             m.d.comb += self.o.payload.eq(total >> array.down)
         else:
-            m.d.comb += self.o.payload.eq(~total[-1] ^ flip)
+            m.d.comb += self.o.payload.eq(~total[-1] ^ (self.flip if array.flips else 0))
         return m
 
     def _hop(self, m: Module) -> None:
@@ -87,22 +88,6 @@ class Accumulator(wiring.Component):
             m.d.sync += valid.eq(done)
             done = valid
         m.d.comb += self.o.valid.eq(done)
-
-    def _looked_up(self, m: Module) -> tuple[Value, Value]:
-        """(offset, flip) as they are needed: the tables are read a cycle earlier, the flip waits for the sum."""
-        array = self._array
-        flip: Value = self.flip if array.flips else 0
-        if array.offsets == 1:
-            return self.offset, flip
-        m.d.comb += self.at.eq((self.marks_o if is_late(array) else self.marks_i).offset)
-        offset = Signal.like(self.offset, name="offset_r", reset_less=True)
-        m.d.sync += offset.eq(self.offset)
-        if array.flips:
-            for step in range(2):
-                register = Signal(name=f"flip_d{step + 1}", reset_less=True)
-                m.d.sync += register.eq(flip)
-                flip = register
-        return offset, flip
 
     def _before(self, acc: Signal, start: Value | int) -> Value | int:
         """What this beat's sum is added to: `start` in a group's first beat, else the accumulator, shifted where a step begins."""

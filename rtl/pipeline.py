@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from amaranth import Const, Module, Shape, Signal, Value, signed
 
 
-def delay(m: Module, value: Value, cycles: int, name: str, *, reset_less: bool = True) -> Value:
-    """`value` as it was `cycles` cycles ago: a line of registers `{name}_d1`, `{name}_d2`, ..."""
+def delay(m: Module, value: Value, cycles: int, name: str, *, init: int = 0, reset_less: bool = True) -> Value:
+    """`value` as it was `cycles` cycles ago: a line of registers `{name}_d1`, `{name}_d2`, ... that start at `init`."""
     for step in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_d{step + 1}", reset_less=reset_less)
+        register = Signal(value.shape(), name=f"{name}_d{step + 1}", init=init, reset_less=reset_less)
         m.d.sync += register.eq(value)
         value = register
     return value

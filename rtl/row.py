@@ -1,5 +1,6 @@
 """One row of the systolic array: its PEs, their weights, its accumulator."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from bwnhw.blocks import Array
 from bwnhw.rtl.edge import Accumulator, MarkSignature
 from bwnhw.rtl.pe import Column, ProcessingElement, columns, fold_bits
-from bwnhw.rtl.pipeline import lookup
+from bwnhw.rtl.pipeline import delay, lookup
 from bwnhw.rtl.signatures import FlowSignature
 from bwnhw.tables import ArrayTables
 
@@ -63,10 +64,16 @@ class Row(wiring.Component):
         half = 1 << self._array.acc_bits - 1
         offsets = [(offset + half) % (2 * half) - half for offset in self._tables.offsets]
         offset = lookup(m, at, offsets, signed(self._array.acc_bits), "offset")
-        m.d.comb += [accumulator.psum.eq(psum), accumulator.offset.eq(offset)]
+        m.d.comb += [accumulator.psum.eq(psum), accumulator.offset.eq(self._later(m, offset, 1, offsets, "offset"))]
         if self._array.flips:
-            m.d.comb += accumulator.flip.eq(lookup(m, at, self._tables.flips, unsigned(1), "flip"))
+            flip = lookup(m, at, self._tables.flips, unsigned(1), "flip")
+            m.d.comb += accumulator.flip.eq(self._later(m, flip, 2, self._tables.flips, "flip"))
         return m
+
+    def _later(self, m: Module, value: Value, cycles: int, entries: Sequence[int], name: str) -> Value:
+        """What was looked up, as many cycles later as the accumulator asks for. The registers start with an entry of the table: bits that
+        are the same in all of it become constants, where synthesis would merge those of all rows into one register."""
+        return delay(m, value, cycles, name, init=entries[0]) if self._array.offsets > 1 else value
 
     def _element(self, m: Module, column: Column, psum: Value | None) -> Value:
         """Place the PE of a column with its weights; the partial sum behind it."""
