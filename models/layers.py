@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bwnhw.models.binarize import Surrogate, binarise, quantise_symmetric, quantise_unsigned
+from bwnhw.models.binarize import ScaleMode, Surrogate, binarise, quantise_symmetric, quantise_unsigned
 from bwnhw.models.binarizers.base import Binarizer
 
 
@@ -36,6 +36,16 @@ class QuantWeight(nn.Module):
 MakeWeight = Callable[[tuple[int, ...]], Binarizer | QuantWeight]  # from a shape to what gives weights of it
 
 
+def _weight(weight: Binarizer | QuantWeight) -> tuple[Tensor, Tensor | None]:
+    """The weights of the forward pass, and in eval mode apart from them a real scale (1, out, 1, ...).
+
+    Sums of ±1 weights are exact in float32, those of scaled weights are rounded: equal sums would no longer be ties.
+    """
+    if weight.training or isinstance(weight, QuantWeight) or weight.mode is ScaleMode.NONE:
+        return weight(), None
+    return weight.bits(), weight.scale().detach().transpose(0, 1)
+
+
 class BinaryConv2d(nn.Module):
     """Convolution, no bias, zero padding: (N, inputs, H, W) to (N, outputs, H', W'); `weight` is what `make` gives for its shape."""
 
@@ -48,7 +58,9 @@ class BinaryConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Σ over taps of weight · x."""
-        return functional.conv2d(x, self.weight(), padding=self.padding, stride=self.stride)
+        weight, scale = _weight(self.weight)
+        sums = functional.conv2d(x, weight, padding=self.padding, stride=self.stride)
+        return sums if scale is None else sums * scale
 
 
 class BinaryLinear(nn.Module):
@@ -60,7 +72,9 @@ class BinaryLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x · weightᵀ."""
-        return functional.linear(x, self.weight())
+        weight, scale = _weight(self.weight)
+        sums = functional.linear(x, weight)
+        return sums if scale is None else sums * scale
 
 
 class SignAct(nn.Module):
