@@ -1,0 +1,141 @@
+"""What every training method reaches, costs in training, and costs in hardware: the table of docs/training.md.
+
+    python benchmarks/training_methods.py --data mnist.npz --work FOLDER [METHOD ...]
+    python benchmarks/training_methods.py --work FOLDER --write          # training_methods.json and the tables of docs/training.md
+
+Each method of `bwnhw.models.catalogue` trains the digits network (3 seeds) and LeNet-3x3 with ±1 weights and activations on MNIST (1 seed),
+plus plain sign with each scale, with and without batch norm, on the digits. Every run is a file in FOLDER; those that are there aren't
+run again, so the command goes on where it was interrupted, and several may run at once. Test images are looked at once per run.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bwnhw import golden
+from bwnhw.codes import accuracy, encode
+from bwnhw.estimate import estimate
+from bwnhw.files import write_bytes, write_text
+from bwnhw.kernels import study, whole
+from bwnhw.lower import lower
+from bwnhw.models.architectures import ARCHITECTURES
+from bwnhw.models.catalogue import METHODS, with_method
+from bwnhw.models.data import Dataset, load_dataset
+from bwnhw.models.export import to_graph
+from bwnhw.models.methods import binarizers_by_name
+from bwnhw.models.recipe import Part, Recipe, find_recipe, load_recipe
+from bwnhw.models.train import train
+from bwnhw.network import Network
+from bwnhw.onnx_write import to_bytes
+from bwnhw.plan import from_json
+
+ROOT = Path(__file__).parent.parent
+SCALES = ("none", "layer", "channel", "learned")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One network that all methods train: recipe, its epochs, seeds, and the folding whose LUTs are estimated."""
+
+    recipe: str
+    epochs: int
+    seeds: tuple[int, ...]
+    plan: str
+
+
+COLUMNS = {
+    "digits": Column("digits-conv", 40, (1, 2, 3), "digits-conv-middle"),
+    "mnist": Column("mnist-lenet3x3-w1a1", 10, (1,), "mnist-lenet3x3-w1a1-middle"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its file's name and its recipe."""
+
+    name: str
+    column: Column
+    recipe: Recipe
+
+
+def runs(column_names: list[str], methods: list[str]) -> Iterator[Run]:
+    """All trainings that the tables need, column by column, seed by seed."""
+    for name in column_names:
+        column = COLUMNS[name]
+        plain = replace(load_recipe(find_recipe(column.recipe)), epochs=column.epochs)
+        for seed in column.seeds:
+            for method in methods:
+                yield Run(f"{name}--{method.replace(', ', '-').replace(' ', '-')}--{seed}", column,
+                          replace(with_method(plain, method), seed=seed))
+
+
+def scale_runs() -> Iterator[Run]:
+    """Plain sign with every scale, with and without batch norm, on the digits."""
+    column = COLUMNS["digits"]
+    plain = replace(load_recipe(find_recipe(column.recipe)), epochs=column.epochs)
+    for seed in column.seeds:
+        for scale in SCALES:
+            for architecture in ("digits-conv", "digits-conv-no-norm"):
+                recipe = replace(plain, architecture=architecture, seed=seed, binarizer=Part("ste", {"scale": scale}))
+                yield Run(f"scales--{architecture}-{scale}--{seed}", column, recipe)
+
+
+def measure(run: Run, data: Dataset, work: Path) -> dict[str, Any]:
+    """Train and export: what the tables say of the training itself. Writes the network beside it."""
+    cpu = time.process_time()
+    trained = train(run.recipe, data, lambda report: None, watch_signs=True)
+    seconds = time.process_time() - cpu
+    write_bytes(work / f"{run.name}.onnx", to_bytes(to_graph(trained.network, ARCHITECTURES[run.recipe.architecture])))
+    assert trained.signs is not None  # they were watched
+    weights = {name: item.latent.numel() for name, item in binarizers_by_name(trained.network).items()}
+    return {"recipe": run.recipe.table(), "accuracy": trained.test_accuracy, "cpu_seconds": round(seconds, 1),
+            **{key: _mean(trained.signs, weights, key) for key in ("flips_per_step", "never_flipped", "fixed_at_25%")}}
+
+
+def _mean(signs: dict[str, dict[str, float]], weights: dict[str, int], key: str) -> float:
+    return float(np.average([row[key] for row in signs.values()], weights=list(weights.values())))
+
+
+def luts(network: Network, column: Column) -> int | None:
+    """Estimated at the folding that all methods share, None for another topology (a codebook's engines differ)."""
+    plan = from_json((ROOT / "tests" / "data" / "plans" / f"{column.plan}.json").read_text())
+    return estimate(network, plan).luts
+
+
+def main() -> int:
+    """The command line; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="*", metavar="METHOD", help=f"of {', '.join(METHODS)} (default: all)")
+    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--data", type=Path, help="MNIST as .npz; without it the digits alone")
+    parser.add_argument("--columns", nargs="+", choices=[*COLUMNS, "scales"], default=[*COLUMNS, "scales"])
+    parser.add_argument("--write", action="store_true", help="write the tables from the runs that are there")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    data = {"digits-conv": load_dataset("digits", None)}
+    if options.data:
+        data["mnist-lenet3x3-w1a1"] = load_dataset("mnist", options.data)
+    columns = [name for name in options.columns if name in COLUMNS and COLUMNS[name].recipe in data]
+    wanted = [*runs(columns, options.methods or list(METHODS)), *(scale_runs() if "scales" in options.columns else ())]
+    for run in wanted:
+        file, claim = options.work / f"{run.name}.json", options.work / f"{run.name}.running"
+        if file.exists() or claim.exists():
+            continue
+        claim.touch()
+        try:
+            found = measure(run, data[run.column.recipe], options.work)
+            write_text(file, json.dumps(found, indent=1) + "\n")
+            print(f"{run.name}: {found['accuracy']:.2%}, {found['cpu_seconds']} s", flush=True)
+        finally:
+            claim.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
