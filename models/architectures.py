@@ -13,7 +13,7 @@ from torch import nn
 
 from bwnhw.models.binarize import Surrogate
 from bwnhw.models.binarizers.ste import Ste
-from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, MakeWeight, QuantAct, QuantWeight, ScoreScale, SignAct
+from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, CentredSignAct, MakeWeight, QuantAct, QuantWeight, ScoreScale, SignAct
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Style:
     """What fills an architecture: `inner` makes the weights of all layers, `edge_bits` > 1 those of first and last layer instead.
 
     Activations have `activation_bits`: ±1 for one bit, else unsigned codes from 0 to just below 2, the upper half of what a batch norm
-    gives; the batch norm in front learns what that means. `surrogate` and `sample_std` are those of ±1 activations.
+    gives; the batch norm in front learns what that means. `surrogate` and `sample_std` are those of ±1 activations,
+    which may be `centred` instead (`layers.CentredSignAct`).
     """
 
     activation_bits: int = 1
@@ -29,11 +30,12 @@ class Style:
     inner: MakeWeight = Ste
     surrogate: Surrogate = Surrogate.BIREAL
     sample_std: bool = False
+    centred: bool = False
 
     def activation(self) -> nn.Module:
         """A new activation."""
         if self.activation_bits == 1:
-            return SignAct(self.surrogate, self.sample_std)
+            return CentredSignAct(self.surrogate) if self.centred else SignAct(self.surrogate, self.sample_std)
         return QuantAct(self.activation_bits, 2.0 ** (1 - self.activation_bits))
 
     @property
@@ -74,6 +76,16 @@ def digits_conv(style: Style) -> nn.Sequential:
         *_conv_block(style, 16, 32, True),
         *_conv_block(style, 32, 32, True),
         nn.Flatten(), *_scores(style, 32 * 2 * 2),
+    )
+
+
+def digits_mlp(style: Style) -> nn.Sequential:
+    """64-64-64-10 on digits binarised at half their range: 8,832 weights, small enough for QP-SBGD."""
+    return nn.Sequential(
+        Affine(1 / 8, 1.0), SignAct(), nn.Flatten(),
+        *_dense_block(style, 64, 64, first=True),
+        *_dense_block(style, 64, 64),
+        *_scores(style, 64),
     )
 
 
@@ -122,6 +134,7 @@ def lenet5(style: Style) -> nn.Sequential:
 
 ARCHITECTURES = {
     "digits-conv": Architecture(digits_conv, (1, 8, 8), 5),
+    "digits-mlp": Architecture(digits_mlp, (1, 8, 8), 5),
     "sfc": Architecture(sfc, (1, 28, 28), 8),
     "lenet3x3": Architecture(lenet3x3, (1, 28, 28), 8),
     "lenet5": Architecture(lenet5, (1, 28, 28), 8),

@@ -16,7 +16,7 @@ from bwnhw.graph import Attribute, Graph, Op, Value
 from bwnhw.models.architectures import Architecture
 from bwnhw.models.binarizers.base import Binarizer
 from bwnhw.models.codebooks.base import CodebookBinarizer
-from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, QuantAct, QuantWeight, ScoreScale, SignAct
+from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, CentredSignAct, QuantAct, QuantWeight, ScoreScale, SignAct
 from bwnhw.network import Codebook
 
 CLASSES = 10
@@ -145,6 +145,12 @@ def _(module: nn.BatchNorm1d | nn.BatchNorm2d, writer: _Writer) -> None:
 @write.register
 def _(module: SignAct, writer: _Writer) -> None:
     del module
+    writer.apply("BipolarQuant", writer.constant("act_scale", 1.0))
+
+
+@write.register
+def _(module: CentredSignAct, writer: _Writer) -> None:
+    writer.apply("Sub", writer.constant("act_mean", module.mean.cpu().numpy()))
     writer.apply("BipolarQuant", writer.constant("act_scale", 1.0))
 
 

@@ -49,6 +49,8 @@ def check(recipe: Recipe) -> None:
     where = f"recipe {recipe.name!r}"
     if recipe.architecture not in ARCHITECTURES:
         raise InputError(f"{where}: expected an architecture of {', '.join(ARCHITECTURES)}, found {recipe.architecture!r}")
+    if recipe.centred and recipe.activation_bits != 1:
+        raise InputError(f"{where}: expected activation_bits = 1 with 'centred', found {recipe.activation_bits}")
     if recipe.surrogate not in list(Surrogate):
         raise InputError(f"{where}: expected a surrogate of {', '.join(Surrogate)}, found {recipe.surrogate!r}")
     _check_part(where, "binarizer", recipe.binarizer, BINARIZERS, given=1)
@@ -102,7 +104,8 @@ def network_of(recipe: Recipe) -> nn.Sequential:
     def inner(shape: tuple[int, ...]) -> Binarizer:
         return _make(recipe, "binarizer", recipe.binarizer, BINARIZERS[recipe.binarizer.name], shape)
 
-    style = Style(recipe.activation_bits, recipe.edge_bits, inner, Surrogate(recipe.surrogate), recipe.sample_std)
+    style = Style(recipe.activation_bits, recipe.edge_bits, inner, Surrogate(recipe.surrogate), recipe.sample_std,
+                  recipe.centred)
     network = ARCHITECTURES[recipe.architecture].build(style)
     if recipe.start:
         adopt(network, ARCHITECTURES[recipe.architecture], load(zoo.find(recipe.start)))

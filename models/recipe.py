@@ -34,7 +34,7 @@ class Recipe:
     `precision` "float32" or "bfloat16" (autocast); they stand here because they change sums, and so the result.
 
     `surrogate` is the slope of ±1 activations: "identity", "hardtanh", "bireal" or "sign-swish"; with `sample_std` it is taken at the
-    activation over its sample's standard deviation.
+    activation over its sample's standard deviation; with `centred` a mean is taken off before the sign (`layers.CentredSignAct`).
 
     `start` names a network of the zoo, or a file, that has the weights to begin with; without it they are drawn.
 
@@ -62,6 +62,7 @@ class Recipe:
     precision: str = "float32"
     surrogate: str = "bireal"
     sample_std: bool = False
+    centred: bool = False
     start: str = ""
     binarizer: Part = Part("ste")
     codebook: Part | None = None

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bwnhw.models.binarizers.base import Binarizer
-from bwnhw.models.layers import BinaryConv2d, BinaryLinear, QuantAct, SignAct
+from bwnhw.models.layers import BinaryConv2d, BinaryLinear, CentredSignAct, QuantAct, SignAct
 from bwnhw.models.losses.base import StepView
 
 
@@ -30,7 +30,7 @@ def real_twin(network: nn.Module) -> nn.Module:
         for name, child in module.named_children():
             if isinstance(child, Binarizer):
                 setattr(module, name, RealWeight(child.latent))
-            elif isinstance(child, SignAct):
+            elif isinstance(child, SignAct | CentredSignAct):
                 setattr(module, name, nn.Hardtanh())
             elif isinstance(child, QuantAct):
                 setattr(module, name, nn.ReLU())

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.train
 
 @pytest.mark.parametrize(("name", "weights"), [
     ("digits-conv", 9 * (16 + 16 * 32 + 32 * 32) + 128 * 10),
+    ("digits-mlp", 2 * 64 * 64 + 640),
     ("sfc", 784 * 256 + 2 * 256 * 256 + 2560),
     ("lenet3x3", 9 * (32 + 32 * 64 + 64 * 64) + 576 * 10),
     ("lenet5", 800 + 575_488 + 5120),

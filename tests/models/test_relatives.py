@@ -15,6 +15,7 @@ from bwnhw.models.binarizers.direct import Direct  # noqa: E402
 from bwnhw.models.binarizers.lns import Lns  # noqa: E402
 from bwnhw.models.binarizers.rbnn import Rbnn, alternate, factors, random_rotation  # noqa: E402
 from bwnhw.models.binarizers.siman import SiMaN  # noqa: E402
+from bwnhw.models.layers import CentredSignAct  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -336,3 +337,22 @@ def test_direct_is_its_own_weight():
     assert torch.equal(binarizer.latent.abs(), torch.ones_like(binarizer.latent))
     assert torch.equal(gradient(binarizer, g), g)
     assert np.array_equal(binarizer.export_bits()[0], binarizer.latent.detach().numpy())
+
+
+# The frozen-mean form of RBNN and SiMaN
+
+def test_centred_activations_use_each_images_mean_in_training_and_a_frozen_one_in_inference():
+    act, x = CentredSignAct(), torch.randn(5, 3, 4, 4) + torch.tensor([-9.0, -1, 0, 1, 9]).reshape(5, 1, 1, 1)
+    assert torch.equal(act(x), sign(x - x.mean(dim=(1, 2, 3), keepdim=True)))
+    assert act.mean.item() == pytest.approx(0.1 * x.mean().item(), abs=1e-6)
+    act.mean.fill_(2.0)
+    assert torch.equal(act.eval()(x), sign(x - 2))
+    assert act.mean.item() == 2.0
+
+
+def test_centred_activations_have_the_slope_of_the_standardised_input():
+    x = (3 * torch.randn(4, 8, dtype=torch.float64) + 1).requires_grad_()
+    CentredSignAct().double()(x).sum().backward()
+    z = x.detach().clone().requires_grad_()
+    standardised(z).backward((2 - 2 * standardised(x.detach()).abs()).clamp(min=0))
+    assert torch.allclose(x.grad, z.grad)
