@@ -144,7 +144,7 @@ class PolyPlusPlus(_Steepening):
     """poly++: the parabola forward and its slope backward, then hard signs, frozen. All numbers are this project's."""
 
     def __init__(
-        self, shape: tuple[int, ...], scale: str = "none", freeze: float = 0.9, steepness: float = 0.3, steepness_end: float = 3.0
+        self, shape: tuple[int, ...], scale: str = "none", freeze: float = 0.75, steepness: float = 0.3, steepness_end: float = 2.0
     ) -> None:
         super().__init__(shape, scale, freeze, steepness, steepness_end)
 
