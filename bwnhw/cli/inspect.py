@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bwnhw.cli import console
@@ -18,6 +19,9 @@ def add(commands: Any) -> None:
                          "bwnhw inspect model.onnx --images test.npz")
     add_model(parser)
     add_images(parser, "none, and nothing is compared")
+    parser.add_argument("--kernels", action="store_true", help="also say how often each 3×3 kernel occurs")
+    parser.add_argument("--plots", metavar="DIR", type=Path, help="draw that into a folder, and how signs settled where the card has it")
+    parser.add_argument("--format", choices=("png", "svg"), default="png", help="of the drawings (default: %(default)s)")
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -33,6 +37,13 @@ def _inspect(options: argparse.Namespace) -> None:
                   [(row.node, row.kind, row.tensor or "-", "×".join(map(str, row.shape)), row.bits, row.weights or None, row.macs or None,
                     row.kernels or None, row.distinct_kernels or None, row.detail) for row in rows])
     result = {"model": model.name, "layers": [asdict(row) for row in rows], "versions": versions("numpy", "onnx")}
+    if options.kernels or options.plots:
+        from bwnhw.cli import kernels
+
+        counts = kernels.studied(model.network)
+        result |= kernels.show(counts)
+        if options.plots:
+            kernels.draw(counts, options.model, options.plots, options.format)
     if options.images is None:
         console.write_json(options.json, result)
         return
