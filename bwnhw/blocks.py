@@ -183,6 +183,29 @@ def popcount_latency(lanes: int) -> int:
 
 
 @dataclass(frozen=True)
+class Unrolled:
+    """A layer's weights as an adder graph with its threshold: one window beat in per cycle, and an output beat for each.
+
+    A beat holds all `inputs` (taps × channels) with all their `bits`. Row r computes z = Σ W·a exactly; `levels` adder levels at most, a
+    register behind each. bits mode: out = (z ≥ limit of the border class) XOR flip, 1 bit. sums mode: out = factor·z + offset of the
+    border class, `out_bits` two's complement. How many adders there are depends on the weights (`bwnhw.unrolled`).
+    """
+
+    pe: int
+    inputs: int
+    bits: int
+    levels: int
+    classes: int
+    mode: str  # "bits" or "sums"
+    out_bits: int
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a beat to the output beat: the adder levels, and the register behind the threshold or the offset."""
+        return self.levels + 1
+
+
+@dataclass(frozen=True)
 class Reduce:
     """Max or sum over the beats of a group, lane by lane; latency 1.
 
@@ -250,7 +273,7 @@ class Best:
     latency = 2
 
 
-Core = Array | Reduce | Thresholds | Scaler | Best
+Core = Array | Unrolled | Reduce | Thresholds | Scaler | Best
 
 
 @dataclass(frozen=True)

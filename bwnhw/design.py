@@ -3,7 +3,24 @@
 from dataclasses import dataclass, replace
 from functools import cache
 
-from bwnhw.blocks import Array, Best, Core, Design, Downsize, Fifo, Port, Reduce, Scaler, Stage, Step, Thresholds, Upsize, Window
+from bwnhw.adders import enough_levels
+from bwnhw.blocks import (
+    Array,
+    Best,
+    Core,
+    Design,
+    Downsize,
+    Fifo,
+    Port,
+    Reduce,
+    Scaler,
+    Stage,
+    Step,
+    Thresholds,
+    Unrolled,
+    Upsize,
+    Window,
+)
 from bwnhw.errors import PlanError
 from bwnhw.geometry import Geometry
 from bwnhw.network import Add, ArgMax, Conv, Ints, Node, Pool, Scale, Threshold, Topology, WeightCode
@@ -61,7 +78,8 @@ def lay_stage(nodes: tuple[Node, ...], index: int, flow: Flow, plan: Plan, numbe
         fused = isinstance(behind, Threshold) and behind.out.hi == 1
         if fused:
             used.append(index + 1)
-        cores.append(_array(node, behind if fused else None, flow.ints, engine, window))  # type: ignore[arg-type]
+        lay_core = _unrolled if engine.engine == "unrolled" else _array
+        cores.append(lay_core(node, behind if fused else None, flow.ints, engine, window))  # type: ignore[arg-type]
         flow = Flow(nodes[used[-1]].out, engine.pe, window.groups)
         kind = "dense" if node.out.pixels == 1 else "conv"
     elif isinstance(node, Pool):
@@ -142,6 +160,9 @@ def _check_engine(conv: Conv, source: Ints, engine: Engine, index: int) -> None:
         raise PlanError(f"node {index}: planes must divide the {source.bits} activation bits, not be {engine.planes}")
     if engine.lanes < 1:
         raise PlanError(f"node {index}: lanes must be at least 1, not {engine.lanes}")
+    if engine.engine == "unrolled" and any(getattr(engine, name) != limit for name, limit in (limits | {"planes": source.bits}).items()):
+        whole = ", ".join(f"{name} {limit}" for name, limit in (limits | {"planes": source.bits}).items())
+        raise PlanError(f"node {index}: an unrolled engine has {whole}, not {engine.pe}, {engine.simd}, {engine.taps}, {engine.planes}")
     if conv.value[0] not in (1, 2) or source.signed:
         raise PlanError(f"node {index}: the array takes unsigned codes with value a or 2a + c, not {conv.value[0]}a in {source.lo}..")
 
@@ -150,9 +171,14 @@ def _conv_window(conv: Conv, source: Ints, engine: Engine) -> Window:
     geometry = _geometry(source.height, source.width, conv.kernel, conv.stride, conv.pads)
     words = -(-source.channels // engine.simd)
     classes = geometry.classes if conv.value[1] else 1  # code 0 is an exact zero where c = 0: one class
+    if engine.engine == "unrolled":  # takes weights as they are, not plane by plane
+        passes: tuple[Step, ...] = (Step(0, 0, 0),)
+        weight_planes = 1
+    else:
+        passes = steps(conv.weights, source.bits // engine.planes, engine.planes)
+        weight_planes = len(conv.weights.plane_shifts)
     return Window(geometry, engine.simd, source.bits, words, engine.taps, -(-conv.out.channels // engine.pe), False, engine.planes,
-                  steps(conv.weights, source.bits // engine.planes, engine.planes), len(conv.weights.plane_shifts), 0, classes,
-                  _depth(geometry, words))
+                  passes, weight_planes, 0, classes, _depth(geometry, words))
 
 
 _geometry = cache(Geometry)  # its tables are worked out once, however many foldings of a layer are looked at
@@ -200,3 +226,9 @@ def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine
     return Array(engine.pe, window.groups, engine.taps * engine.simd, engine.lanes, engine.planes, window.steps,
                  window.fold_depth, window.group_beats, window.classes * window.groups, mode, up, down, acc_bits, out_bits, flips,
                  engine.memory)
+
+
+def _unrolled(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window) -> Unrolled:
+    inputs = engine.taps * engine.simd
+    return Unrolled(engine.pe, inputs, source.bits, enough_levels(inputs, conv.weights.lo, conv.weights.hi), window.classes,
+                    "bits" if threshold else "sums", 1 if threshold else conv.out.bits)

@@ -14,6 +14,9 @@ class Engine:
     `pe` rows of PEs (output channels at once); `simd` input channels at once of each of `taps` kernel taps at once, so
     taps × simd lanes per row; `planes` activation bits at once (must divide the activation's bits); `lanes` XNORs in one PE, so
     ceil(taps·simd / lanes)·planes columns; `memory` "lut" or "block" for the weights.
+
+    `engine` "folded" is that array; "unrolled" is an adder graph made for the weights, one output pixel per cycle: `pe`, `simd`, `taps` and
+    `planes` must then be all there are, and `lanes` and `memory` say nothing.
     """
 
     pe: int
@@ -22,6 +25,7 @@ class Engine:
     planes: int = 1
     lanes: int = 32
     memory: str = "lut"
+    engine: str = "folded"
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,12 @@ def from_json(text: str) -> Plan:
     engines = []
     for node, fields in _nodes(data, "engines"):
         where = f"plan: engine {node}"
-        fields = _object(fields, where, {"pe", "simd", "taps", "planes", "lanes", "memory"})
-        memory = fields.get("memory", "lut")
-        if memory not in ("lut", "block"):
-            raise PlanError(f"{where}: memory must be 'lut' or 'block', not {memory!r}")
+        fields = _object(fields, where, {"pe", "simd", "taps", "planes", "lanes", "memory", "engine"})
+        memory = _choice(fields.get("memory", "lut"), ("lut", "block"), f"{where}: memory")
+        kind = _choice(fields.get("engine", "folded"), ("folded", "unrolled"), f"{where}: engine")
         defaults = {"pe": None, "simd": None, "taps": 1, "planes": 1, "lanes": 32}
         numbers = {name: _positive(fields.get(name, default), f"{where}: {name}") for name, default in defaults.items()}
-        engines.append((node, Engine(memory=memory, **numbers)))
+        engines.append((node, Engine(memory=memory, engine=kind, **numbers)))
     clock = data.get("clock_mhz", 200.0)
     if isinstance(clock, bool) or not isinstance(clock, (int, float)) or not 0 < clock <= 10_000:
         raise PlanError(f"plan: clock_mhz must be a number in 0..10000, not {clock!r}")
@@ -102,6 +105,12 @@ def _nodes(data: dict[str, Any], key: str) -> list[tuple[int, Any]]:
     if not isinstance(entries, dict) or not all(name.isascii() and name.isdigit() and len(name) < 9 for name in entries):
         raise PlanError(f"plan: {key} must map node numbers to values")
     return sorted((int(name), value) for name, value in entries.items())
+
+
+def _choice(value: Any, known: tuple[str, str], where: str) -> str:
+    if value not in known:
+        raise PlanError(f"{where} must be {known[0]!r} or {known[1]!r}, not {value!r}")
+    return str(value)
 
 
 def _positive(value: Any, where: str) -> int:

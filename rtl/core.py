@@ -4,15 +4,18 @@ import numpy as np
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Thresholds, Window
+from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Thresholds, Unrolled, Window
 from bwnhw.rtl.array import SystolicArray
 from bwnhw.rtl.best import ArgMaxUnit
 from bwnhw.rtl.reduce import Reducer
 from bwnhw.rtl.scaler import ScaleUnit
 from bwnhw.rtl.thresholds import Thresholder
+from bwnhw.rtl.unrolled import UnrolledUnit
 from bwnhw.tables import ArrayTables
+from bwnhw.unrolled import UnrolledTables
 
-Tables = ArrayTables | NDArray[np.bool_] | tuple[NDArray[np.int64], NDArray[np.bool_]] | tuple[NDArray[np.int64], NDArray[np.int64]] | None
+Tables = (ArrayTables | UnrolledTables | NDArray[np.bool_] | tuple[NDArray[np.int64], NDArray[np.bool_]]
+          | tuple[NDArray[np.int64], NDArray[np.int64]] | None)
 
 
 def build_core(block: Core, tables: Tables, window: Window | None = None) -> wiring.Component:
@@ -24,6 +27,8 @@ def build_core(block: Core, tables: Tables, window: Window | None = None) -> wir
     match block, tables:
         case Array(), ArrayTables() if window:
             return SystolicArray(block, tables, window)
+        case Unrolled(), UnrolledTables() if window:
+            return UnrolledUnit(block, tables, window)
         case Reduce(), np.ndarray() if window:
             return Reducer(block, tables, window)
         case Thresholds(), (thresholds, flips):

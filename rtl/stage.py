@@ -9,7 +9,7 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Stage, Thresholds, Upsize, Window
+from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
 from bwnhw.network import Conv, ConvParams, Network, PoolParams, ScaleParams, ThresholdParams
 from bwnhw.rtl.core import Tables, build_core
 from bwnhw.rtl.fifo import CreditFifo, Credits
@@ -18,6 +18,7 @@ from bwnhw.rtl.signatures import StreamSignature
 from bwnhw.rtl.window import SlidingWindow
 from bwnhw.rtl.window_control import loop
 from bwnhw.tables import array_tables, reduce_flips, scale_tables, threshold_tables
+from bwnhw.unrolled import unrolled_tables
 
 
 def stage_tables(network: Network, stage: Stage) -> tuple[Tables, ...]:
@@ -26,7 +27,7 @@ def stage_tables(network: Network, stage: Stage) -> tuple[Tables, ...]:
     tables = []
     for core in stage.cores:
         index = next(remaining)
-        fused = next(remaining) if isinstance(core, Array) and core.mode == "bits" else None
+        fused = next(remaining) if isinstance(core, Array | Unrolled) and core.mode == "bits" else None
         tables.append(_core_tables(network, core, index, fused, stage.window))
     return tuple(tables)
 
@@ -38,6 +39,8 @@ def _core_tables(network: Network, core: Core, index: int, fused: int | None, wi
     match core, nodes[index], params[index], threshold:
         case Array() as array, Conv() as conv, ConvParams() as values, ThresholdParams() | None as levels if window:
             return array_tables(conv, values, levels, nodes[conv.src[0]].out, window, array)
+        case Unrolled() as unrolled, Conv() as conv, ConvParams() as values, ThresholdParams() | None as levels if window:
+            return unrolled_tables(conv, values, levels, nodes[conv.src[0]].out, window, unrolled)
         case Reduce() as reduce, _, PoolParams() as values, None:
             return reduce_flips(values, reduce)
         case Thresholds() as thresholds, _, ThresholdParams() as values, None:
@@ -110,6 +113,6 @@ def _input_signature(stage: Stage) -> stream.Signature:
     if stage.resizers:
         return StreamSignature(stage.resizers[0].lanes_in, stage.resizers[0].bits)
     entry = stage.window or stage.cores[0]
-    if isinstance(entry, Array):
-        raise TypeError(f"{stage.name}: an array takes the beats of a window, and the stage has none")
+    if isinstance(entry, Array | Unrolled):
+        raise TypeError(f"{stage.name}: a layer takes the beats of a window, and the stage has none")
     return StreamSignature(entry.lanes, entry.bits)

@@ -1,0 +1,125 @@
+"""An adder graph as pipelined hardware: tables, and carry chains that take in tables."""
+
+from amaranth import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from bwnhw.adders.graph import Graph, Node, Terms, form, unchanged
+
+
+def node_shape(node: Node) -> Shape:
+    """Shape of a node's value."""
+    return signed(node.bits) if node.lo < 0 else unsigned(node.bits)
+
+
+class Sums:
+    """The nodes of a graph, a register behind every one of them: a node of level l stands l cycles behind the inputs.
+
+    `inputs`: the values of the graph's inputs. Only what `at` asks for is built.
+    """
+
+    def __init__(self, m: Module, graph: Graph, inputs: list[Value]) -> None:
+        self._m, self._graph = m, graph
+        self._lines: dict[int, list[Value]] = {index: [value] for index, value in enumerate(inputs)}
+
+    def at(self, index: int, level: int) -> Value:
+        """The value of a node as it stands `level` cycles behind the inputs; at least as many as the node's level."""
+        node = self._graph.nodes[index]
+        if index not in self._lines:
+            self._lines[index] = [self._made(index, node)]
+        line = self._lines[index]
+        while len(line) <= level - node.level:
+            register = Signal.like(line[-1], name=f"n{index}_d{len(line)}", reset_less=True)
+            self._m.d.sync += register.eq(line[-1])
+            line.append(register)
+        return line[level - node.level]
+
+    def _made(self, index: int, node: Node) -> Value:
+        """The register of a node."""
+        nodes = self._graph.nodes
+        values = [self.at(source, node.level - 1) for source, _ in node.terms]
+        result = Signal(node_shape(node), name=f"n{index}", reset_less=True)
+        kind = form(node, nodes)
+        low = unchanged(node) if kind in ("fold", "add") else 0
+        if kind == "table":
+            total: Value = _table(self._m, nodes, node.terms, node.constant, values, f"n{index}_t")
+        elif kind == "fold":
+            taken = _table(self._m, nodes, node.terms[1:], node.constant, values[1:], f"n{index}_f")
+            total = _chain(values[0] >> low, taken >> low, node.bits - low)
+        else:
+            total = self._wide(node, values, low)
+        self._m.d.sync += result.eq(Cat(values[0][:low], total[:node.bits - low]))
+        return result
+
+    @staticmethod
+    def _wide(node: Node, values: list[Value], low: int) -> Value:
+        """One or two terms, each times a power of two, without their lowest `low` bits."""
+        terms = [(value << abs(factor).bit_length() - 1 >> low, factor > 0) for value, (_, factor) in zip(values, node.terms, strict=True)]
+        if len(terms) == 1:
+            return -terms[0][0]
+        (left, adds), (right, adds_too) = terms
+        return left + right if adds and adds_too else left - right if adds else right - left
+
+
+def _chain(carried: Value, taken: Value, bits: int) -> Value:
+    """carried + taken on a carry chain that takes the table of `taken` into its LUTs, modulo 2**bits.
+
+    Synthesis hands the narrower operand to the carry multiplexers, so that has to be the carried one, whose bits are nets already: what
+    it has more than the other is handed over, which changes neither sum nor carries (at the top of a signed sum, no carry is left).
+    """
+    if taken.shape().signed:
+        wide, table = carried + Const(0, Shape(bits, carried.shape().signed)), taken + Const(0, signed(bits))
+        return wide[:bits - 1] + Cat(table[:bits - 1], table[bits - 1] ^ wide[bits - 1])
+    at = len(taken)
+    over = carried[at:] if not carried.shape().signed else Cat(carried[at:], carried[-1].replicate(max(0, bits - len(carried))))
+    return carried.as_unsigned()[:at] + Cat(taken, over)
+
+
+def _table(m: Module, nodes: tuple[Node, ...], terms: Terms, constant: int, values: list[Value], name: str) -> Value:
+    """Σ factor·value + constant as a truth table of all nets at once."""
+    nets = Cat(*(value[bit] for value in values for bit in range(len(value))))
+    sums = [constant]
+    for source, factor in terms:
+        node = nodes[source]
+        sums = [total + factor * meaning(code, node) for code in range(1 << node.bits) for total in sums]
+    made = Signal(range(min(0, *sums), max(0, *sums) + 1), name=name)
+    m.d.comb += [made[bit].eq(truth_table([total >> bit & 1 for total in sums], nets)) for bit in range(len(made))]
+    return made
+
+
+def truth_table(column: list[int], nets: Value) -> Value:
+    """The bit of a column that the nets select: a LUT written down."""
+    return (Const(sum(bit << at for at, bit in enumerate(column)), len(column)) >> nets.as_unsigned())[0]
+
+
+def meaning(code: int, node: Node) -> int:
+    """What the bits of a node mean."""
+    return code - (code >> node.bits - 1 << node.bits) if node.lo < 0 else code
+
+
+class MatrixUnit(wiring.Component):
+    """matrix · vector, every row at the graph's levels: for measuring a graph by itself.
+
+    Ports: `values`, the inputs of `bits` each, input 0 in the low bits; `sums`, the rows one after the other, `width` bits of two's
+    complement each, `latency` cycles later.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._bits = graph.nodes[0].bits
+        self.width = 1 + max(graph.nodes[output.node].bits for output in graph.outputs)
+        super().__init__({"values": In(self._bits * graph.inputs), "sums": Out(self.width * len(graph.outputs))})
+
+    @property
+    def latency(self) -> int:
+        """Cycles from `values` to `sums`."""
+        return self._graph.levels
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        graph = self._graph
+        sums = Sums(m, graph, [self.values[at * self._bits:(at + 1) * self._bits] for at in range(graph.inputs)])
+        for row, output in enumerate(graph.outputs):
+            value = sums.at(output.node, graph.levels) if output.factor else Const(0)
+            m.d.comb += self.sums[row * self.width:(row + 1) * self.width].eq(value << max(1, output.factor).bit_length() - 1)
+        return m

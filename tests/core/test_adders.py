@@ -1,0 +1,95 @@
+"""Adder graphs: what they compute, how deep and how dear they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bwnhw.adders import Graph, cost, enough_levels, evaluate, kernel, solve
+from bwnhw.adders.graph import FOLDED_NETS, TABLE_NETS, form
+from bwnhw.adders.solve import least_levels
+from bwnhw.adders.spanning import digits
+from bwnhw.errors import PlanError
+
+
+@st.composite
+def matrices(draw):
+    """(matrix, greatest input, exact): weights ±1, {0, 1} or small integers, some rows repeated, negated or close to each other."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    rows, inputs = draw(st.integers(1, 12)), draw(st.integers(1, 20))
+    choices = draw(st.sampled_from([[-1, 1], [0, 1], [-1, 0, 1], list(range(-4, 4))]))
+    matrix = rng.choice(choices, (rows, inputs))
+    for row in range(1, rows):
+        if rng.random() < 0.4:
+            matrix[row] = matrix[rng.integers(row)] * rng.choice([-1, 1])
+            matrix[row, rng.integers(inputs)] = rng.choice(choices)
+    return matrix, draw(st.sampled_from([1, 2, 3, 7, 15, 255])), draw(st.booleans())
+
+
+def checked(matrix, hi, graph, exact):
+    """Values on random and extreme inputs, ranges, levels, and that every node can be built."""
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.integers(0, hi + 1, (50, matrix.shape[1])), hi * (matrix > 0), hi * (matrix < 0)])
+    assert np.array_equal(evaluate(graph, values), values @ matrix.T)
+    assert np.array_equal(kernel(graph), matrix)
+    assert all(form(node, graph.nodes) for node in graph.nodes)
+    assert not exact or all(output.factor >= 0 for output in graph.outputs)
+
+
+@settings(max_examples=150, deadline=None)
+@given(matrices())
+def test_a_graph_computes_its_matrix(case):
+    matrix, hi, exact = case
+    graph = solve(matrix, hi, exact=exact)
+    checked(matrix, hi, graph, exact)
+    assert graph.levels <= enough_levels(matrix.shape[1], min(-1, int(matrix.min())), max(1, int(matrix.max()))) + exact
+
+
+def test_equal_and_complementary_rows_cost_nothing():
+    rng = np.random.default_rng(3)
+    matrix = rng.choice([-1, 1], (6, 16))
+    once = cost(solve(matrix, 1, exact=False))
+    assert cost(solve(np.concatenate([matrix, matrix[2:4], -matrix]), 1, exact=False)) == once
+
+
+def test_close_rows_cost_one_chain_each():
+    """Rows that differ in up to five places: one carry chain, of which the lowest bit is shared."""
+    matrix = np.ones((5, 16), np.int64)
+    for row in range(1, 5):
+        matrix[row, 3 * row:3 * row + 3] = -1
+    assert cost(solve(matrix, 1, exact=False)) == cost(solve(matrix[:1], 1, exact=False)) + 4 * 4
+
+
+def test_the_same_matrix_gives_the_same_graph():
+    matrix = np.random.default_rng(5).choice([-1, 1], (12, 24))
+    assert solve(matrix, 1) == solve(matrix.copy(order="F"), 1)
+
+
+def test_too_few_levels_are_refused():
+    with pytest.raises(PlanError, match="adder graph: 2 levels must be enough for 64 inputs"):
+        solve(np.ones((1, 64)), 1, 2)
+
+
+def test_a_wrong_graph_is_found():
+    matrix = np.random.default_rng(6).choice([-1, 1], (8, 12))
+    graph = solve(matrix, 1)
+    at = next(index for index, node in enumerate(graph.nodes) if node.terms)
+    wrong = replace(graph.nodes[at], constant=graph.nodes[at].constant + 1)
+    broken = Graph(graph.inputs, (*graph.nodes[:at], wrong, *graph.nodes[at + 1:]), graph.outputs)
+    with pytest.raises((AssertionError, ValueError)):
+        checked(matrix, 1, broken, True)
+
+
+@pytest.mark.parametrize("number", range(-40, 41))
+def test_digits_add_up_and_are_not_adjacent(number):
+    found = digits(number)
+    assert sum(found) == number
+    powers = sorted(abs(digit).bit_length() for digit in found)
+    assert all(high - low > 1 for low, high in zip(powers, powers[1:], strict=False))
+
+
+def test_what_a_lut_takes():
+    assert FOLDED_NETS + 1 == TABLE_NETS
+    assert least_levels(np.ones((1, 9))) == 4
