@@ -17,9 +17,9 @@ from bwnhw.models.architectures import Architecture
 from bwnhw.models.binarizers.base import Binarizer
 from bwnhw.models.codebooks.base import CodebookBinarizer
 from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear, CentredSignAct, QuantAct, QuantWeight, ScoreScale, SignAct
+from bwnhw.models.residual import Residual
+from bwnhw.models.transformer import Block, Tokens
 from bwnhw.network import Codebook
-
-CLASSES = 10
 
 
 class _Writer:
@@ -49,7 +49,7 @@ class _Writer:
 
 
 def to_graph(network: nn.Sequential, architecture: Architecture) -> Graph:
-    """The network in eval mode as a graph from raw pixels (1, C, H, W) float32 to scores (1, 10) float32.
+    """The network in eval mode as a graph from raw pixels (1, C, H, W) float32 to scores (1, classes) float32.
 
     ModelError where a layer has no rule, or an option the rule doesn't write.
     """
@@ -59,17 +59,31 @@ def to_graph(network: nn.Sequential, architecture: Architecture) -> Graph:
         write(module, writer)
     writer.ops[-1] = _renamed(writer.ops[-1], "scores")
     image = Value("image", (1, *architecture.image), "float32", f"UINT{architecture.pixel_bits}")
-    return Graph(tuple(writer.ops), (image,), (Value("scores", (1, CLASSES), "float32"),), writer.constants)
+    return Graph(tuple(writer.ops), (image,), (Value("scores", (1, architecture.classes), "float32"),), writer.constants)
 
 
 def _renamed(op: Op, output: str) -> Op:
     return Op(op.kind, op.name, op.inputs, (output,), op.attrs)
 
 
+_REASONS: dict[type[nn.Module], str] = {
+    Residual: "Residual, a sum of two branches, and the hardware is a chain",
+    Tokens: "Tokens of a transformer, whose LayerNorms divide by a deviation of each image, so that there is no static threshold",
+    Block: "Block of a transformer, whose LayerNorm divides by a deviation of each image, so that there is no static threshold",
+}
+
+
 @singledispatch
 def write(module: nn.Module, writer: _Writer) -> None:
     """Add the operators of one layer to the writer."""
     raise ModelError(f"layer {writer.layer!r}: expected a layer that export knows, found {type(module).__name__}")
+
+
+@write.register(Residual)
+@write.register(Block)
+@write.register(Tokens)
+def _(module: nn.Module, writer: _Writer) -> None:
+    raise ModelError(f"layer {writer.layer!r}: expected a layer that export knows, found {_REASONS[type(module)]}")
 
 
 @write.register

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bwnhw import zoo
 from bwnhw.errors import InputError
 from bwnhw.models.adopt import adopt
-from bwnhw.models.architectures import ARCHITECTURES, Style
+from bwnhw.models.architectures import ARCHITECTURES
 from bwnhw.models.binarize import Surrogate
 from bwnhw.models.binarizers import BINARIZERS
 from bwnhw.models.binarizers.base import Binarizer
@@ -24,6 +24,7 @@ from bwnhw.models.losses.base import ExtraLoss
 from bwnhw.models.optimizers import OPTIMIZERS
 from bwnhw.models.recipe import Part, Recipe
 from bwnhw.models.schedules import SCHEDULES, Schedule
+from bwnhw.models.style import Style
 from bwnhw.onnx_read import load
 
 _Made = TypeVar("_Made")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bwnhw.errors import InputError
-from bwnhw.files import write_text
+from bwnhw.errors import InputError, ModelError
+from bwnhw.files import write_bytes, write_text
 from bwnhw.models import methods
 from bwnhw.models.architectures import ARCHITECTURES
 from bwnhw.models.card import card_of
@@ -57,7 +58,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What `run` wrote: the ONNX file, and the card beside it; `accuracy_float` is torch's, a fraction of the test images."""
+    """What `run` wrote: the ONNX file, and the card beside it; `accuracy_float` is torch's, a fraction of the test images.
+
+    Of a network that has no ONNX form here, `path` is torch's file of its parameters, and the card says why.
+    """
 
     path: Path
     accuracy_float: float
@@ -67,6 +71,8 @@ class RunResult:
 def run(recipe: Path, data: Path | None, out: Path, progress: Progress, epochs: int | None = None, *, resume: bool = False,
         watch_signs: bool = False) -> RunResult | None:
     """Train a recipe and write NAME.onnx, NAME.json and, where they are small, the test images into the folder `out`.
+
+    A network that `to_graph` refuses is written as NAME.pt, torch's file of its parameters.
 
     `data` is the file of a data set that doesn't come with a library; `epochs` replaces the recipe's own number. While it trains,
     NAME.csv and NAME-events are its log and NAME.checkpoint what `resume` goes on from, to the same bits. Of several processes
@@ -95,7 +101,12 @@ def run(recipe: Path, data: Path | None, out: Path, progress: Progress, epochs: 
 
             trained = train(plan, dataset, follow, team=team, checkpoint=checkpoint, watch_signs=watch_signs)
     card = card_of(plan, dataset, data, trained.validation_accuracy, trained.test_accuracy, trained.signs)
-    save(to_graph(trained.network, ARCHITECTURES[plan.architecture]), path)
+    try:
+        save(to_graph(trained.network, ARCHITECTURES[plan.architecture]), path)
+    except ModelError as error:
+        path = path.with_suffix(".pt")
+        _save_parameters(trained.network, path)
+        card["not_exported"] = str(error)
     if dataset.test_file is not None:
         write_test_images(dataset, out / dataset.test_file)
     write_text(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
@@ -143,6 +154,12 @@ def train(recipe: Recipe, data: Dataset, progress: Progress, *, team: Workers = 
             progress(reports[-1])
         test = accuracy(state.network, data.x_test, data.y_test)
         return Trained(recipe, state.network.eval(), reports[-1].validation_accuracy, test, state.watch.summary() if state.watch else None)
+
+
+def _save_parameters(network: nn.Module, path: Path) -> None:
+    buffer = BytesIO()
+    torch.save(network.state_dict(), buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def accuracy(network: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:

@@ -10,11 +10,12 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402  # after importorskip
 
 from bwnhw.errors import ModelError  # noqa: E402
-from bwnhw.models.architectures import ARCHITECTURES, Architecture, Style  # noqa: E402
+from bwnhw.models.architectures import ARCHITECTURES, Architecture  # noqa: E402
 from bwnhw.models.binarize import ScaleMode  # noqa: E402
 from bwnhw.models.binarizers.ste import Ste  # noqa: E402
 from bwnhw.models.export import to_graph  # noqa: E402
 from bwnhw.models.layers import Affine, BinaryConv2d, BinaryLinear  # noqa: E402
+from bwnhw.models.style import Style  # noqa: E402
 from bwnhw.onnx_write import save, to_bytes  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -44,12 +45,27 @@ def torch_scores(network, x):
 
 
 @pytest.mark.parametrize(("bits", "edge_bits"), [(1, 1), (2, 1), (1, 8), (8, 3)])
-@pytest.mark.parametrize("name", list(ARCHITECTURES))
+@pytest.mark.parametrize("name", ["digits-conv", "digits-conv-no-norm", "digits-mlp", "sfc", "lenet3x3", "lenet5", "lenet5-classic"])
 def test_file_equals_torch(name, bits, edge_bits, tmp_path, oracle):
     network, architecture = untrained(name, bits, bits, edge_bits), ARCHITECTURES[name]
     save(to_graph(network, architecture), tmp_path / "n.onnx")
     x = images(architecture, 5, seed=7)
     assert np.array_equal(oracle(tmp_path / "n.onnx", x), torch_scores(network, x))
+
+
+@pytest.mark.parametrize(("name", "reason"), [
+    ("resnet20", "layer 'layer3': expected a layer that export knows, found Residual, a sum of two branches, and the hardware is a chain"),
+    ("vit-cifar", "layer 'layer2': expected .*, found Tokens of a transformer, whose LayerNorms divide by .* no static threshold"),
+])
+def test_networks_that_are_no_chains_are_refused(name, reason):
+    with pytest.raises(ModelError, match=f"^{reason}$"):
+        to_graph(ARCHITECTURES[name].build(Style(8, 8)).eval(), ARCHITECTURES[name])
+
+
+@pytest.mark.parametrize("name", ["cnv", "vgg-small", "binary-net"])
+def test_large_chains_are_written(name):
+    graph = to_graph(ARCHITECTURES[name].build(Style(1, 8)).eval(), ARCHITECTURES[name])
+    assert sum(op.kind in ("Conv", "MatMul") for op in graph.ops) == {"cnv": 9, "vgg-small": 7, "binary-net": 9}[name]
 
 
 def test_a_flipped_weight_is_seen(tmp_path, oracle):

@@ -13,14 +13,18 @@ from torch import nn  # noqa: E402  # after importorskip
 
 from bwnhw import golden  # noqa: E402
 from bwnhw.compare import compare  # noqa: E402
+from bwnhw.kernels import codes  # noqa: E402
 from bwnhw.lower import lower  # noqa: E402
-from bwnhw.models.architectures import ARCHITECTURES, Style  # noqa: E402
+from bwnhw.models.architectures import ARCHITECTURES  # noqa: E402
 from bwnhw.models.binarizers import BINARIZERS  # noqa: E402
 from bwnhw.models.data import load_digits  # noqa: E402
 from bwnhw.models.export import to_graph  # noqa: E402
 from bwnhw.models.layers import CentredSignAct  # noqa: E402
 from bwnhw.models.methods import binarizers_of  # noqa: E402
-from bwnhw.network import Threshold, ThresholdParams  # noqa: E402
+from bwnhw.models.recipe import find_recipe, load_recipe, recipe_of  # noqa: E402
+from bwnhw.models.style import Style  # noqa: E402
+from bwnhw.models.train import train  # noqa: E402
+from bwnhw.network import ConvParams, Threshold, ThresholdParams  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "core"))
 
@@ -72,9 +76,9 @@ def test_torch_golden_and_qonnx_agree(name, centred):
     np.testing.assert_allclose(qonnx_run(graph, DIGITS)["scores"], expected, rtol=2e-5, atol=2e-5)
     found = compare(graph, integers, DIGITS)
     assert found.equal and len(found.layers) >= 4
-    codes = golden.outputs(integers, DIGITS).reshape(360, -1)
-    assert len(np.unique(codes.argmax(1))) > 2
-    assert np.array_equal(codes.argmax(1), expected.argmax(1))
+    classes = golden.outputs(integers, DIGITS).reshape(360, -1).argmax(1)
+    assert len(np.unique(classes)) > 2
+    assert np.array_equal(classes, expected.argmax(1))
 
 
 def directions(network):
@@ -97,3 +101,25 @@ def test_a_flipped_weight_is_seen():
     with torch.no_grad():
         network[-2].weight.latent[0] *= -1
     assert not np.allclose(qonnx_run(graph, DIGITS)["scores"], torch_scores(network))
+
+
+@pytest.mark.parametrize(("binarizer", "codebook"), [("biper", "qbn"), ("rbnn", "qbn"), ("siman", "snn"), ("cmim", "snn"), ("lns", "pste"),
+                                                     ("rbnn", "pste")])
+def test_codebooks_around_the_relatives(binarizer, codebook):
+    """One epoch, then scales of both signs: the integer network keeps the codebook, and all three agree."""
+    table = load_recipe(find_recipe("digits-conv")).table()
+    recipe = recipe_of(table | {"epochs": 1, "binarizer": {"name": binarizer}, "codebook": {"name": codebook, "bits": 4}}, "a test")
+    network = train(recipe, load_digits(), lambda report: None).network
+    with torch.no_grad():
+        for name, scale in network.named_parameters():
+            if name.endswith("learned_scale"):
+                scale[1::2] *= -1
+    graph = to_graph(network, ARCHITECTURES["digits-conv"])
+    integers = lower(graph)
+    kept = [params.codebook for params in integers.params if isinstance(params, ConvParams)]
+    assert [book is not None for book in kept] == [False, True, True, False]
+    assert all(len(np.unique(codes(book.weights.reshape(-1, 9)))) <= 16 for book in kept if book is not None)
+    expected = torch_scores(network)
+    np.testing.assert_allclose(qonnx_run(graph, DIGITS)["scores"], expected, rtol=2e-5, atol=2e-5)
+    assert compare(graph, integers, DIGITS).equal
+    assert np.array_equal(golden.outputs(integers, DIGITS).reshape(360, -1).argmax(1), expected.argmax(1))
