@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from bwnhw.fabric import FAMILIES
 from bwnhw.files import write_text
 from bwnhw.rtl.emit import emit
 from bwnhw.rtl.netlist import count
-from bwnhw.rtl.synth import SCRIPTS, run_yosys, yosys_command
+from bwnhw.rtl.synth import FLATTENED, SCRIPTS, run_yosys, yosys_command
 from bwnhw.rtl.top import build
 from bwnhw.structure import Bill, Block, bill, credits, shell, stage_blocks
 
@@ -55,14 +56,15 @@ def block_names(laid: Design) -> list[tuple[str, Block]]:
 def synthesised(seed: int, family: str) -> tuple[dict[str, Row], str]:
     """Counts of every block of a random design by the name of its module, and of what lies between them as "rest"; Yosys' version."""
     network, plan = draw(seed)
-    top = build(network, plan)
+    top = build(network, replace(plan, family=family))
     names = {f"net_{name}" for name, _ in block_names(top.design)}
     text = re.sub(r"^module (\w+)", lambda found: f"(* keep_hierarchy *) {found[0]}" if found[1] in names else found[0],
                   emit(top, "net"), flags=re.MULTILINE)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "net.v").write_text(text)
-        tool = run_yosys([*yosys_command(None), "-p", f"read_verilog net.v; {SCRIPTS[family].format(top='net')}; write_json net.json"],
-                         folder, 7200)
+        script = SCRIPTS[family].format(top="net").removesuffix(FLATTENED)
+        flatten = f"setattr -mod -unset keep_hierarchy *; setattr -mod -set keep_hierarchy 1 {' '.join(sorted(names))}; flatten; opt_clean"
+        tool = run_yosys([*yosys_command(None), "-p", f"read_verilog net.v; {script} {flatten}; write_json net.json"], folder, 7200)
         modules = json.loads((Path(folder) / "net.json").read_text())["modules"]
     counts: dict[str, Row] = {}
     for name, module in modules.items():
@@ -88,7 +90,7 @@ def fitted(measured: dict[str, dict[str, Row]], family: str) -> tuple[dict[str, 
     bills = []
     for seed, counts in measured.items():
         network, plan = draw(int(seed))
-        laid = design(network.topology, plan)
+        laid = design(network.topology, replace(plan, family=family))
         for name, block in block_names(laid):
             if name in counts:  # a block that does nothing is optimised away
                 bills.append(bill(block, family))

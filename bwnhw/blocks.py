@@ -13,6 +13,7 @@ zero elements to whole beats.
 from dataclasses import dataclass
 from functools import cached_property
 
+from bwnhw.compressor import popcount_latency
 from bwnhw.geometry import Geometry
 
 
@@ -149,6 +150,9 @@ class Array:
     out_bits: int
     flips: bool
     memory: str
+    family: str = "xc7"  # whose LUTs the popcounts are shaped for
+
+    encode_latency = 1
 
     @property
     def lane_columns(self) -> int:
@@ -162,24 +166,14 @@ class Array:
 
     @property
     def popcount_latency(self) -> int:
-        """Register levels inside a PE's popcount: one behind every second adder level after the 3-lane first level."""
-        return popcount_latency(min(self.pe_lanes, self.lanes))
+        """Register levels inside a PE's popcount (`bwnhw.compressor.popcount_latency`): all PEs take as long as the slowest."""
+        last = self.lanes - (self.lane_columns - 1) * self.pe_lanes
+        return max(popcount_latency(lanes, self.family) for lanes in {min(self.pe_lanes, self.lanes), last})
 
     @property
     def latency(self) -> int:
         """Cycles from the last beat of a group at the array's top to the output beat (all rows de-skewed)."""
-        return self.popcount_latency + self.columns + self.pe + 1 + (len(self.steps) > 1)
-
-
-def popcount_latency(lanes: int) -> int:
-    """Register levels of the PE popcount tree over `lanes` XNORs, not counting the partial-sum register.
-
-    Level 0 counts three lanes at a time; each adder level halves; a register follows every second level.
-    """
-    counts, levels = -(-lanes // 3), 1
-    while counts > 1:
-        counts, levels = -(-counts // 2), levels + 1
-    return (levels - 1) // 2
+        return self.encode_latency + self.popcount_latency + self.columns + self.pe + 1 + (len(self.steps) > 1)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bwnhw.errors import PlanError
+from bwnhw.fabric import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Plan:
     """`engines` maps the index of every Conv node to its engine; `input_lanes` elements enter per cycle.
 
     `fifos` and `buffers` override the computed depth (in beats) of the output FIFO / window buffer of the stage that
-    computes a node, by node index. `clock_mhz` is only for turning cycles into images per second.
+    computes a node, by node index. `clock_mhz` is only for turning cycles into images per second. `family` is the FPGA family for whose
+    LUTs the arrays are shaped ("xc7": six inputs, "ecp5": four); the hardware works on any.
     """
 
     engines: tuple[tuple[int, Engine], ...]
@@ -41,6 +43,7 @@ class Plan:
     fifos: tuple[tuple[int, int], ...] = ()
     buffers: tuple[tuple[int, int], ...] = ()
     clock_mhz: float = 200.0
+    family: str = "xc7"
 
     def engine(self, node: int) -> Engine:
         """The engine of conv `node`; PlanError where the plan names none."""
@@ -52,7 +55,7 @@ class Plan:
 
 def to_json(plan: Plan) -> str:
     """Canonical JSON text of a plan (ends with a newline)."""
-    data = {"format": "bwnhw-plan", "version": 1, "clock_mhz": plan.clock_mhz, "input_lanes": plan.input_lanes,
+    data = {"format": "bwnhw-plan", "version": 1, "family": plan.family, "clock_mhz": plan.clock_mhz, "input_lanes": plan.input_lanes,
             "engines": {str(node): asdict(engine) for node, engine in plan.engines},
             "fifos": {str(node): depth for node, depth in plan.fifos},
             "buffers": {str(node): depth for node, depth in plan.buffers}}
@@ -61,7 +64,7 @@ def to_json(plan: Plan) -> str:
 
 def from_json(text: str) -> Plan:
     """Read a plan back; every field checked, unknown fields refused by name. Raises PlanError."""
-    data = _object(_parse(text), "plan", {"format", "version", "clock_mhz", "input_lanes", "engines", "fifos", "buffers"})
+    data = _object(_parse(text), "plan", {"format", "version", "family", "clock_mhz", "input_lanes", "engines", "fifos", "buffers"})
     if data.get("format") != "bwnhw-plan" or data.get("version") != 1:
         raise PlanError(f"plan: expected format 'bwnhw-plan' version 1, found {data.get('format')!r} {data.get('version')!r}")
     engines = []
@@ -79,7 +82,7 @@ def from_json(text: str) -> Plan:
     depths = {key: tuple((node, _positive(depth, f"plan: {key} {node}")) for node, depth in _nodes(data, key))
               for key in ("fifos", "buffers")}
     return Plan(tuple(engines), _positive(data.get("input_lanes", 1), "plan: input_lanes"), depths["fifos"], depths["buffers"],
-                float(clock))
+                float(clock), _choice(data.get("family", "xc7"), FAMILIES, "plan: family"))
 
 
 def _parse(text: str) -> Any:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize, Window, popcount_latency
+from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize, Window
+from bwnhw.compressor import adds_rows, after, carries, levels, popcount_latency
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, blocks, delay, index_bits, memory
 
@@ -87,18 +88,21 @@ def _window(block: Window, family: str) -> Bill:
 
 
 @cache
-def tree(lanes: int, latency: int) -> tuple[list[int], int]:
-    """Widths of the adders of a PE's popcount tree (`bwnhw.rtl.popcount`) and its flip-flops."""
-    limits = [min(3, lanes - at) for at in range(0, lanes, 3)]
-    adders: list[int] = []
-    ffs, level = 0, 1
-    while len(limits) > 1:
-        level += 1
-        adders += [sum(limits[at:at + 2]).bit_length() for at in range(0, len(limits) - 1, 2)]
-        limits = [sum(limits[at:at + 2]) for at in range(0, len(limits), 2)]
-        if level % 2 == 0 and len(limits) > 1:
-            ffs += sum(limit.bit_length() for limit in limits)
-    return adders, ffs + (latency - popcount_latency(lanes)) * lanes.bit_length()
+def tree(lanes: int, latency: int, shaped: str, family: str) -> tuple[int, int, Part]:
+    """What stands behind the first level of a PE's popcount (`bwnhw.compressor`) of `lanes` lanes, shaped for the family `shaped`, on
+    `family`: outputs of its counters, bits of the chain that adds two rows, registers."""
+    bits = carries(lanes)
+    plan, own = levels(bits, shaped), popcount_latency(lanes, shaped)
+    heights, ffs = [bits], bits if own else 0
+    for level in plan:
+        heights = after(heights, level)
+        ffs += sum(heights)
+    chain = len(heights) + 1 if adds_rows(bits, shaped) else 0
+    outputs = sum(counter.width for level in plan for counter in level)
+    if shaped == "xc7" and family == "ecp5":
+        outputs = outputs * 7 // 3  # a 6:3 counter is seven LUT4
+    registers = Part(0, ffs + (bits.bit_length() if chain else 0)) + delay(1, own, family)
+    return outputs, chain, registers + delay(lanes.bit_length(), latency - own, family)
 
 
 def array_columns(block: Array) -> Iterator[tuple[int, int, int]]:
@@ -114,23 +118,31 @@ def array_columns(block: Array) -> Iterator[tuple[int, int, int]]:
 def _array(block: Array, family: str) -> Bill:
     fold = index_bits(block.fold_depth)
     row = Bill()
-    skew = Part(0, fold * (block.columns - 1))
+    skew = Part(0, fold * block.columns)
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
-        adders, ffs = tree(lanes, block.popcount_latency)
-        row.part += Part(0, lanes + fold + ffs + behind.bit_length())
-        row.features["tree_bits"] += sum(adders)
+        outputs, chain, registers = tree(lanes, block.popcount_latency, block.family, family)
+        row.part += registers + Part(0, lanes + fold + behind.bit_length())
+        row.features.update(tree_outputs=outputs, tree_chain_bits=chain)
         if before:
             row.features["psum_bits"] += behind.bit_length()
         _weights(row, block, lanes, family)
-        skew += delay(lanes, column + 1, family) + Part(0, -lanes)  # the line ends in the first row's register
+        skew += _skew(lanes, column, family)
     _accumulator(row, block, family)
     row.part += _passing(block, family)
     features = Counter({name: count * block.pe for name, count in row.features.items()})
-    features["array_edge"] += 1
+    features.update(array_edge=1, encoded_lanes=block.lanes * block.planes)
     part = row.part.times(block.pe) + skew + _edges(block, family)
     if block.memory == "block" and fold:
         part += Part(0, -fold * block.columns)  # the last row's fold counters address nothing below it
     return Bill(part, features, block.pe * block.fold_depth * block.lanes)
+
+
+def _skew(lanes: int, column: int, family: str) -> Part:
+    """The prefix code of a column's lanes and its skew; the lines end in the first row's registers."""
+    segments = -(-lanes // 8)
+    plain = lanes // 2 + (min(lanes, 8) + 1) // 2  # nothing stands between their registers
+    coded = lanes - plain
+    return delay(plain, column + 2, family) + delay(coded, column + 1, family) + Part(0, coded + segments - 1 - lanes)
 
 
 def _passing(block: Array, family: str) -> Part:
@@ -145,22 +157,22 @@ def _passing(block: Array, family: str) -> Part:
 
 def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     """The first level of a PE's popcount with the weights in front of it, which merge where they are small."""
-    depth, threes = block.fold_depth, -(-lanes // 3)
+    depth, pairs = block.fold_depth, carries(lanes)
     leaf = 64 if family == "xc7" else 16
     if depth == 1:
-        row.features["threes_constant"] += threes
+        row.features["carry_constant"] += pairs
     elif block.memory == "block":
-        row.features["threes_free"] += threes
+        row.features["carry_free"] += pairs
         row.part += Part(0, 0, blocks(depth, lanes))
     elif depth <= 8:
-        # Three lanes and the fold counter are four to six inputs: one LUT6 per bit of the count, but up to four LUT4.
-        row.features["threes_eight" if family == "xc7" else f"threes_{1 << index_bits(depth)}"] += threes
+        # Three lanes and the fold counter are four to six inputs: one LUT6 per carry, but up to three LUT4.
+        row.features["carry_eight" if family == "xc7" else f"carry_{1 << index_bits(depth)}"] += pairs
     elif depth <= leaf // 2:
-        row.features.update(rom_merged=lanes, threes_constant=threes)
+        row.features.update(rom_merged=lanes, carry_constant=pairs)
     else:
         # Leaves and multiplexers grow with the depth; on ECP5 no part of a leaf is wasted, since it merges with the multiplexer.
         leaves = lanes * -(-depth // leaf) if family == "xc7" else -(-lanes * depth // leaf)
-        row.features.update(rom_leaves=leaves, threes_free=threes)
+        row.features.update(rom_leaves=leaves, carry_free=pairs)
 
 
 def _marks(block: Array) -> int:
@@ -172,11 +184,14 @@ def _marks(block: Array) -> int:
 def _accumulator(row: Bill, block: Array, family: str) -> None:
     late, single = len(block.steps) > 1, block.group_beats == 1
     bits, kept = block.acc_bits, 1 if block.mode == "bits" else block.out_bits + block.down
-    row.part += Part(0, 1 + _marks(block) + (kept if single else bits) + (kept if late else 0))
-    if single and not late:
+    row.part += Part(0, 1 + _marks(block))
+    if single:
+        row.part += Part(0, kept)
         row.features["acc_single_bits"] += bits
     else:
-        row.features["acc_loop_bits"] += bits
+        constant = late or block.offsets == 1  # the sum begins at a register's reset value; what leaves has registers of its own
+        row.part += Part(0, bits + constant * (bits if late else kept) + late * kept)
+        row.features["acc_held_bits" if constant else "acc_loop_bits"] += bits
         row.features["acc_shift_bits"] += bits * len({step.shift for step in block.steps} - {0})
     if late:
         row.features["acc_late_bits"] += bits
@@ -199,7 +214,7 @@ def _table(features: Counter[str], depth: int, width: int, family: str) -> None:
 
 def _edges(block: Array, family: str) -> Part:
     """The marks' way to the right edge and the de-skew of the rows."""
-    wait = block.popcount_latency + block.columns
+    wait = block.encode_latency + block.popcount_latency + block.columns
     part = Part(0, wait) + delay(_marks(block), wait, family)
     late = 1 + (len(block.steps) > 1)
     part += Part(0, late)

@@ -3,7 +3,10 @@
 A beat at the top in cycle t is at PE (r, c) in cycle t + r + c + 1. Registers stand between neighbours only: no data net spans the array.
 """
 
-from amaranth import Cat, Module, Signal, Value
+from itertools import accumulate
+from operator import xor
+
+from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +17,8 @@ from bwnhw.rtl.pipeline import delay
 from bwnhw.rtl.row import Row, row_tables
 from bwnhw.rtl.signatures import BeatSignature, FlowSignature
 from bwnhw.tables import ArrayTables
+
+SEGMENT = 8  # lanes whose parity is found in one cycle
 
 
 class SystolicArray(wiring.Component):
@@ -58,16 +63,28 @@ class SystolicArray(wiring.Component):
         fold: Value = beat.fold[:fold_bits(block)]
         for column in columns(block):
             lanes = range(column.first_lane, column.first_lane + column.lanes)
-            bits = Cat(*(beat.data[lane * block.planes + column.plane] for lane in lanes))
-            acts.append(delay(m, bits, column.index, f"acts_c{column.index}"))
+            bits = [beat.data[lane * block.planes + column.plane] for lane in lanes]
+            acts.append(delay(m, self._encoded(m, bits, column.index), column.index, f"acts_c{column.index}"))
             if fold_bits(block):
+                fold = delay(m, fold, 1, f"fold_c{column.index}")
                 folds.append(fold)
-                if column.index + 1 < block.columns:
-                    fold = delay(m, fold, 1, f"fold_c{column.index + 1}")
         now = {"done": beat.valid & beat.last, "first": beat.first, "shift": beat.shift, "offset": beat.offset}
-        to_edge = block.popcount_latency + block.columns
+        to_edge = block.encode_latency + block.popcount_latency + block.columns
         marks = {name: delay(m, now[name], to_edge, name, reset_less=name != "done") for name in MarkSignature(block).members}
         return Cat(*acts), Cat(*folds), marks
+
+    @staticmethod
+    def _encoded(m: Module, bits: list[Value], column: int) -> Value:
+        """A column's lanes in the prefix code of `compressor.prefix_parity`, one cycle later: the parities within each segment stand
+        before the register, those of the segments before it are added behind."""
+        local = [parity for at in range(0, len(bits), SEGMENT) for parity in accumulate(bits[at:at + SEGMENT], xor)]
+        code = delay(m, Cat(bit if lane % 2 else parity for lane, (bit, parity) in enumerate(zip(bits, local, strict=True))), 1,
+                     f"parity_c{column}")
+        if len(bits) <= SEGMENT:
+            return code
+        totals = delay(m, Cat(local[SEGMENT - 1::SEGMENT]), 1, f"segments_c{column}")
+        before = [Const(0, 1), *accumulate(totals, xor)]
+        return code ^ Cat(Const(0, 1) if lane % 2 else before[lane // SEGMENT] for lane in range(len(bits)))
 
     def _aligned(self, m: Module, row: Row, cycles: int, name: str) -> Value:
         """The row's result, `cycles` later, when the last row's is there: one register that holds it where the next result isn't

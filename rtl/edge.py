@@ -1,5 +1,7 @@
 """The right edge of an array: the marks that travel down it and each row's accumulator."""
 
+from collections.abc import Sequence
+
 from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -31,18 +33,28 @@ def is_late(array: Array) -> bool:
     return len(array.steps) > 1
 
 
+def constant_start(array: Array, offsets: Sequence[int]) -> int | None:
+    """What every group's sum of a row begins with, where that is always the same and there is a sum over several beats; else None."""
+    if array.group_beats == 1 or array.offsets > 1 and not is_late(array):
+        return None
+    return 0 if is_late(array) else offsets[0]
+
+
 class Accumulator(wiring.Component):
     """Adds up a row's sums over a group; what it does is the formula of `bwnhw.blocks.Array`.
 
     Ports: `marks_i`, `marks_o`: one register from i to o. `psum`: the row's sum of the beat that `marks_o` tells of. `offset`, `flip`
     (absent without flips): from the row's tables; with several offsets those of the mark that `at` (absent with one) held one cycle
-    before, and two cycles before. `o`: a flow of one element, valid 1 cycle after `marks_o.done`, 2 where the offset is late.
+    before, and two cycles before. `start`: the constant that a group's sum begins with (`constant_start`), in place of `offset` where
+    that isn't late. `o`: a flow of one element, valid 1 cycle after `marks_o.done`, 2 where the offset is late.
     """
 
-    def __init__(self, array: Array, max_psum: int) -> None:
-        self._array = array
+    def __init__(self, array: Array, max_psum: int, start: int | None) -> None:
+        self._array, self._start = array, start
         ports = {"marks_i": In(MarkSignature(array)), "marks_o": Out(MarkSignature(array)), "psum": In(range(max_psum + 1)),
-                 "offset": In(signed(array.acc_bits)), "o": Out(FlowSignature(1, array.out_bits))}
+                 "o": Out(FlowSignature(1, array.out_bits))}
+        if start is None or is_late(array):
+            ports["offset"] = In(signed(array.acc_bits))
         if array.flips:
             ports["flip"] = In(1)
         if array.offsets > 1:
@@ -61,14 +73,12 @@ class Accumulator(wiring.Component):
         if array.offsets > 1:
             m.d.comb += self.at.eq((self.marks_o if is_late(array) else self.marks_i).offset)
         sums = array.mode == "sums"
-        acc = Signal(signed(array.acc_bits), reset_less=True)
+        up = array.up if sums else 0
         if is_late(array):
-            m.d.sync += acc.eq(self.psum + self._before(acc, 0))
-            total = Signal(signed(array.acc_bits), reset_less=True)
-            m.d.sync += total.eq((acc << (array.up if sums else 0)) + self.offset)
+            total = Signal(signed(array.acc_bits), name="late", reset_less=True)
+            m.d.sync += total.eq((self._accumulated(m, 0) << up) + self.offset)
         else:
-            m.d.sync += acc.eq((self.psum << (array.up if sums else 0)) + self._before(acc, self.offset))
-            total = acc
+            total = self._accumulated(m, up)
         if sums:
             m.d.comb += self.o.payload.eq(total >> array.down)
         else:
@@ -89,12 +99,23 @@ class Accumulator(wiring.Component):
             done = valid
         m.d.comb += self.o.valid.eq(done)
 
-    def _before(self, acc: Signal, start: Value | int) -> Value | int:
-        """What this beat's sum is added to: `start` in a group's first beat, else the accumulator, shifted where a step begins."""
-        array = self._array
-        if array.group_beats == 1:
-            return start
-        held: Value = acc
-        for shift in sorted({step.shift for step in array.steps} - {0}):
-            held = Mux(self.marks_o.shift == shift, acc << shift, held)
-        return Mux(self.marks_o.first, start, held)
+    def _accumulated(self, m: Module, up: int) -> Signal:
+        """The register of the sum so far."""
+        total = Signal(signed(self._array.acc_bits), name="acc", reset_less=True)
+        added = self.psum << up
+        if self._array.group_beats == 1:
+            m.d.sync += total.eq(added + self.offset)
+        elif self._start is None:
+            m.d.sync += total.eq(added + Mux(self.marks_o.first, self.offset, self._shifted(total)))
+        else:
+            # The constant is the reset value of a second register, one cycle before the first beat's sum comes: no multiplexer.
+            held = Signal.like(total, name="held", init=self._start, reset_less=True)
+            m.d.comb += (now := Signal.like(total, name="now")).eq(added + self._shifted(held))
+            m.d.sync += [total.eq(now), held.eq(Mux(self.marks_i.first, self._start, now))]
+        return total
+
+    def _shifted(self, held: Value) -> Value:
+        """The sum so far, shifted where a step begins."""
+        for shift in sorted({step.shift for step in self._array.steps} - {0}):
+            held = Mux(self.marks_o.shift == shift, held << shift, held)
+        return held

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from bwnhw.rtl.tidy import NAME, free_name, own_names, plain_names, tidied
 
+KEPT = ("carries", "tree")
+"""Instances whose modules synthesis maps apart from what surrounds them. A mapper that is free to look across registers and modules aims
+for the longest path of the whole and takes more LUTs for the short ones."""
 _INSTANCE = re.compile(r"  cell (\\\S+) (\\\S+)")
 
 
@@ -53,7 +56,8 @@ def merge(rtlil: str, top: str) -> str:
     parts = []
     for text, index in reversed(texts.items()):
         named = (re.sub(r"  cell \\(\d+) ", lambda match: f"  cell \\{final[int(match[1])]} ", line) for line in text)
-        parts.append("\n".join([f"module \\{final[index]}", *named, "end", ""]))
+        kept = ['attribute \\keep_hierarchy "yes"'] if users[index][0].rsplit(".", 1)[-1] in KEPT else []
+        parts.append("\n".join([*kept, f"module \\{final[index]}", *named, "end", ""]))
     return "\n".join(parts)
 
 

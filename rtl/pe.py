@@ -1,5 +1,6 @@
 """One processing element of the systolic array, and what the PEs of a column have in common."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth import Module, Signal
@@ -14,7 +15,7 @@ from bwnhw.rtl.popcount import Popcount
 class Column:
     """One column of PEs: which lanes it has, of which activation plane, and the greatest partial sum left of it and behind it.
 
-    `start`: its first bit in a row's activation word, where columns follow each other without gaps.
+    `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`: of `blocks.Array`.
     """
 
     index: int
@@ -24,6 +25,7 @@ class Column:
     plane: int
     max_in: int
     latency: int
+    family: str
 
     @property
     def max_out(self) -> int:
@@ -37,7 +39,8 @@ def columns(array: Array) -> tuple[Column, ...]:
     start = total = 0
     for plane in range(array.planes):
         for first in range(0, array.lanes, array.pe_lanes):
-            column = Column(len(made), start, first, min(array.pe_lanes, array.lanes - first), plane, total, array.popcount_latency)
+            column = Column(len(made), start, first, min(array.pe_lanes, array.lanes - first), plane, total, array.popcount_latency,
+                            array.family)
             made.append(column)
             start, total = start + column.lanes, column.max_out
     return tuple(made)
@@ -51,15 +54,16 @@ def fold_bits(array: Array) -> int:
 class ProcessingElement(wiring.Component):
     """psum_o = psum_i + (popcount(XNOR(acts, weights)) << plane); activations and fold counter move on to the PE below.
 
-    Ports: `acts_i`, `acts_o` (lanes bits) and `fold_i`, `fold_o` (absent at fold depth 1): one register from i to o. `weights`: those of
-    `fold_o`, from the row's table. `psum_i` (absent in the first column), `psum_o`: `latency` cycles after `acts_i`, and 1 after
-    `psum_i`. Weights come in by port, so that all PEs of a column are one module.
+    Ports: `acts_i`, `acts_o` (lanes bits, encoded by `compressor.prefix_parity`) and `fold_i`, `fold_o` (absent where `fold`, their
+    width, is 0): one register from i to o. `weights`, encoded too: those of `fold_o`; absent with a `table` of the weights by fold.
+    `psum_i` (absent in the first column), `psum_o`: `latency` cycles after `acts_i`, and 1 after `psum_i`.
     """
 
-    def __init__(self, column: Column, fold: int) -> None:
-        self._column, self._fold = column, fold
-        ports = {"acts_i": In(column.lanes), "acts_o": Out(column.lanes), "weights": In(column.lanes),
-                 "psum_o": Out(range(column.max_out + 1))}
+    def __init__(self, column: Column, fold: int, table: Sequence[int] = ()) -> None:
+        self._column, self._fold, self._table = column, fold, table
+        ports = {"acts_i": In(column.lanes), "acts_o": Out(column.lanes), "psum_o": Out(range(column.max_out + 1))}
+        if not table:
+            ports["weights"] = In(column.lanes)
         if fold:
             ports |= {"fold_i": In(fold), "fold_o": Out(fold)}
         if column.max_in:
@@ -77,14 +81,18 @@ class ProcessingElement(wiring.Component):
         acts = Signal(column.lanes, reset_less=True)
         m.d.sync += acts.eq(self.acts_i)
         m.d.comb += self.acts_o.eq(acts)
+        m.submodules.popcount = popcount = Popcount(column.lanes, column.family, column.latency, self._table)
+        m.d.comb += popcount.acts.eq(acts)
         if self._fold:
             # The counters are equal along the diagonals of the array: merged, each would be one register of ever greater fan-out.
             # Registers that start differently from those of the input skew are not merged with them, nor those behind them.
             fold = Signal(self._fold, init=(1 << self._fold) - 1, reset_less=True)
             m.d.sync += fold.eq(self.fold_i)
             m.d.comb += self.fold_o.eq(fold)
-        m.submodules.popcount = popcount = Popcount(column.lanes, column.latency)
-        m.d.comb += [popcount.acts.eq(acts), popcount.weights.eq(self.weights)]
+        if not self._table:
+            m.d.comb += popcount.weights.eq(self.weights)
+        elif self._fold:
+            m.d.comb += popcount.fold.eq(fold)
         psum = Signal.like(self.psum_o, name="psum", reset_less=True)
         count = popcount.count << column.plane
         m.d.sync += psum.eq(self.psum_i + count if column.max_in else count)

@@ -1,26 +1,102 @@
-"""The pipelined XNOR-popcount tree of a PE.
+"""The pipelined XNOR-popcount of a PE over prefix-encoded lanes, after the plan in `bwnhw.compressor`.
 
-Level 1 counts three lanes at a time (a full adder: two functions of the three lanes' activations and weights, one LUT6 each), every
-further level adds neighbours. A register stands behind every second level but the last, as `bwnhw.blocks.popcount_latency` says.
+With x the lanes that match and m[2k] the parity of x[0..2k], lanes 2k−1 and 2k together with m[2k−2] hold one carry, a function of
+m[2k−2], x[2k−1] and m[2k] alone: one LUT6 with the three weights, or with eight baked weights and their counter. The bits of weight 1
+need no adder: the last parity is the only one left.
 """
 
-from amaranth import Cat, Module, Signal, Value
+from collections.abc import Sequence
+
+from amaranth import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from bwnhw.blocks import popcount_latency
+from bwnhw.compressor import Counter, adds_rows, carries, levels, popcount_latency
+from bwnhw.rtl.pipeline import delay, lookup
+
+Columns = list[list[Value]]  # bits by weight
+
+
+class Carries(wiring.Component):
+    """The first level, without registers: `high`, the carries of weight 2, and `odd`, the one bit of weight 1.
+
+    Ports: `acts`, and `weights`, or with a `table` of them `fold` (absent where the table has one entry): the address in it.
+    """
+
+    def __init__(self, lanes: int, table: Sequence[int] = ()) -> None:
+        self._lanes, self._table = lanes, table
+        ports = {"acts": In(lanes), "high": Out(carries(lanes)), "odd": Out(1)}
+        if not table:
+            ports["weights"] = In(lanes)
+        elif len(table) > 1:
+            ports["fold"] = In((len(table) - 1).bit_length())
+        super().__init__(ports)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        weights: Value = self.weights if not self._table else lookup(
+            m, self.fold if len(self._table) > 1 else Signal(), self._table, unsigned(self._lanes), "weights")
+        match = Signal(self._lanes)
+        m.d.comb += match.eq(~(self.acts ^ weights))
+        odd = match[-1] if self._lanes % 2 else match[-2] ^ match[-1]
+        middle = match[1::2]
+        before, behind = match[:2 * len(middle):2], Cat(match[2::2], *([] if self._lanes % 2 else [odd]))
+        m.d.comb += [self.high.eq((middle & (before | ~behind)) | (before & ~behind)), self.odd.eq(odd)]
+        return m
+
+
+class Tree(wiring.Component):
+    """The further levels: `count` = number of ones in `bits`, `latency` cycles later."""
+
+    def __init__(self, bits: int, family: str) -> None:
+        self._bits, self._family = bits, family
+        super().__init__({"bits": In(bits), "count": Out(range(bits + 1))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        plan = levels(self._bits, self._family)
+        adds = adds_rows(self._bits, self._family)
+        columns: Columns = [list(self.bits)]
+        for number, level in enumerate(plan, 1):
+            columns = self._counted(m, columns, level, number)
+        rows = [Cat(bits[row] if len(bits) > row else 0 for bits in columns) for row in range(1 + adds)]
+        if adds:
+            total = Signal.like(self.count, name="total", reset_less=True)
+            m.d.sync += total.eq(rows[0] + rows[1])
+            m.d.comb += self.count.eq(total)
+        else:
+            m.d.comb += self.count.eq(rows[0])
+        return m
+
+    @staticmethod
+    def _counted(m: Module, columns: Columns, level: tuple[Counter, ...], number: int) -> Columns:
+        """The columns of bits behind a level."""
+        left = [list(bits) for bits in columns]
+        sums: list[tuple[int, Value]] = []
+        for at, counter in enumerate(level):
+            taken = [[left[counter.at + k].pop(0) for _ in range(count)] for k, count in enumerate(counter.taken)]
+            total = Signal(counter.width, name=f"l{number}_{at}", reset_less=True)
+            m.d.sync += total.eq(_added(taken))
+            sums += [(counter.at + k, total[k]) for k in range(counter.width)]
+        left = [list(delay(m, Cat(bits), 1, f"l{number}_w{weight}")) if bits else [] for weight, bits in enumerate(left)]
+        for weight, bit in sums:
+            left += [[] for _ in range(weight + 1 - len(left))]
+            left[weight].append(bit)
+        return left
 
 
 class Popcount(wiring.Component):
-    """`count` = number of lanes in which `acts` equals `weights`, `latency` cycles later. One sum per cycle.
+    """`count` = number of matching lanes, `latency` cycles later. One sum per cycle.
 
-    Ports: `acts`, `weights` (`lanes` bits each), `count` (0..lanes). `latency` may be more than the tree needs: a PE of few lanes
-    then waits for its wider neighbours.
+    Ports: those of `Carries` on its inputs, lanes and weights encoded by `compressor.prefix_parity`; `count` (0..lanes). `latency` may
+    be more than it needs: a PE of few lanes then waits for its wider neighbours.
     """
 
-    def __init__(self, lanes: int, latency: int) -> None:
-        self._lanes, self._latency = lanes, latency
-        super().__init__({"acts": In(lanes), "weights": In(lanes), "count": Out(range(lanes + 1))})
+    def __init__(self, lanes: int, family: str, latency: int, table: Sequence[int] = ()) -> None:
+        self._lanes, self._family, self._latency = lanes, family, latency
+        self._first = Carries(lanes, table)
+        inputs = {name: member for name, member in self._first.signature.members.items() if member.flow == In}
+        super().__init__({**inputs, "count": Out(range(lanes + 1))})
 
     @property
     def latency(self) -> int:
@@ -29,38 +105,31 @@ class Popcount(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        match = Signal(self._lanes)
-        m.d.comb += match.eq(~(self.acts ^ self.weights))
-        level = [self._three(m, match[at:at + 3], f"l1_{at // 3}") for at in range(0, self._lanes, 3)]
-        limits = [min(3, self._lanes - at) for at in range(0, self._lanes, 3)]
-        number = 1
-        while len(level) > 1:
-            number += 1
-            limits = [sum(limits[at:at + 2]) for at in range(0, len(limits), 2)]
-            level = [self._sum(m, level[at:at + 2], limit, f"l{number}_{at // 2}", number % 2 == 0 and len(limits) > 1)
-                     for at, limit in zip(range(0, len(level), 2), limits, strict=True)]
-        for wait in range(self._latency - popcount_latency(self._lanes)):
-            level = [self._sum(m, level, self._lanes, f"wait_{wait + 1}", True)]
-        m.d.comb += self.count.eq(level[0])
+        m.submodules.carries = first = self._first
+        for name, member in first.signature.members.items():
+            if member.flow == In:
+                m.d.comb += getattr(first, name).eq(getattr(self, name))
+        spent = popcount_latency(self._lanes, self._family)
+        high: Value = first.high
+        if spent:
+            m.submodules.tree = tree = Tree(carries(self._lanes), self._family)
+            m.d.comb += tree.bits.eq(delay(m, high, 1, "carries"))
+            high = tree.count
+        count = Cat(delay(m, first.odd, spent, "odd"), high)[:len(self.count)]
+        m.d.comb += self.count.eq(delay(m, count, self._latency - spent, "wait"))
         return m
 
-    @staticmethod
-    def _three(m: Module, bits: Value, name: str) -> Signal:
-        """Count of up to three bits."""
-        count = Signal(range(len(bits) + 1), name=name)
-        if len(bits) == 3:
-            a, b, c = bits[0], bits[1], bits[2]
-            m.d.comb += count.eq(Cat(a ^ b ^ c, (a & b) | (c & (a | b))))
-        elif len(bits) == 2:
-            m.d.comb += count.eq(Cat(bits[0] ^ bits[1], bits[0] & bits[1]))
-        else:
-            m.d.comb += count.eq(bits)
-        return count
 
-    @staticmethod
-    def _sum(m: Module, terms: list[Signal], limit: int, name: str, registered: bool) -> Signal:
-        """Sum of one or two terms, which never exceeds `limit`."""
-        total = Signal(range(limit + 1), name=name, reset_less=True)
-        domain = m.d.sync if registered else m.d.comb
-        domain += total.eq(terms[0] if len(terms) == 1 else terms[0] + terms[1])
-        return total
+def _added(columns: Columns) -> Value:
+    """Sum of bits by full adders: no carry chain comes of it, and the mapper finds the table of each output."""
+    columns = [list(bits) for bits in columns]
+    at = 0
+    while at < len(columns):
+        while len(columns[at]) > 1:
+            a, b, *others = columns[at]
+            c, columns[at] = others[:1], others[1:]
+            columns += [[] for _ in range(at + 2 - len(columns))]
+            columns[at].append(a ^ b ^ c[0] if c else a ^ b)
+            columns[at + 1].append((a & b) | (c[0] & (a | b)) if c else a & b)
+        at += 1
+    return Cat(bits[0] for bits in columns)

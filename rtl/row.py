@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from bwnhw.blocks import Array
-from bwnhw.rtl.edge import Accumulator, MarkSignature
+from bwnhw.compressor import prefix_parity
+from bwnhw.rtl.edge import Accumulator, MarkSignature, constant_start
 from bwnhw.rtl.pe import Column, ProcessingElement, columns, fold_bits
 from bwnhw.rtl.pipeline import delay, lookup
 from bwnhw.rtl.signatures import FlowSignature
@@ -55,16 +56,19 @@ class Row(wiring.Component):
         psum: Value | None = None
         for column in self._columns:
             psum = self._element(m, column, psum)
-        m.submodules.accumulator = accumulator = Accumulator(self._array, self._columns[-1].max_out)
-        wiring.connect(m, wiring.flipped(self.marks_i), accumulator.marks_i)
-        wiring.connect(m, accumulator.marks_o, wiring.flipped(self.marks_o))
-        wiring.connect(m, accumulator.o, wiring.flipped(self.o))
-        at = accumulator.at if self._array.offsets > 1 else Signal()
         # A sum wraps harmlessly at acc_bits, and so may what is added to it.
         half = 1 << self._array.acc_bits - 1
         offsets = [(offset + half) % (2 * half) - half for offset in self._tables.offsets]
-        offset = lookup(m, at, offsets, signed(self._array.acc_bits), "offset")
-        m.d.comb += [accumulator.psum.eq(psum), accumulator.offset.eq(self._later(m, offset, 1, offsets, "offset"))]
+        start = constant_start(self._array, offsets)
+        m.submodules.accumulator = accumulator = Accumulator(self._array, self._columns[-1].max_out, start)
+        wiring.connect(m, wiring.flipped(self.marks_i), accumulator.marks_i)
+        wiring.connect(m, accumulator.marks_o, wiring.flipped(self.marks_o))
+        wiring.connect(m, accumulator.o, wiring.flipped(self.o))
+        m.d.comb += accumulator.psum.eq(psum)
+        at = accumulator.at if self._array.offsets > 1 else Signal()
+        if "offset" in accumulator.signature.members:
+            offset = lookup(m, at, offsets, signed(self._array.acc_bits), "offset")
+            m.d.comb += accumulator.offset.eq(self._later(m, offset, 1, offsets, "offset"))
         if self._array.flips:
             flip = lookup(m, at, self._tables.flips, unsigned(1), "flip")
             m.d.comb += accumulator.flip.eq(self._later(m, flip, 2, self._tables.flips, "flip"))
@@ -78,21 +82,18 @@ class Row(wiring.Component):
     def _element(self, m: Module, column: Column, psum: Value | None) -> Value:
         """Place the PE of a column with its weights; the partial sum behind it."""
         fold = fold_bits(self._array)
-        m.submodules[f"pe_c{column.index}"] = pe = ProcessingElement(column, fold)
+        words = _words(prefix_parity(self._tables.weights[:, column.first_lane:column.first_lane + column.lanes]))
+        stored = self._array.memory == "block" and fold > 0
+        m.submodules[f"pe_c{column.index}"] = pe = ProcessingElement(column, fold, () if stored else words)
         lanes = slice(column.start, column.start + column.lanes)
         m.d.comb += [pe.acts_i.eq(self.acts_i[lanes]), self.acts_o[lanes].eq(pe.acts_o)]
         if psum is not None:
             m.d.comb += pe.psum_i.eq(psum)
-        words = _words(self._tables.weights[:, column.first_lane:column.first_lane + column.lanes])
-        if not fold:
-            m.d.comb += pe.weights.eq(lookup(m, Signal(), words, unsigned(column.lanes), f"weights_c{column.index}"))
-            return pe.psum_o
-        counter = slice(column.index * fold, (column.index + 1) * fold)
-        m.d.comb += [pe.fold_i.eq(self.fold_i[counter]), self.fold_o[counter].eq(pe.fold_o)]
-        if self._array.memory == "block":
+        if fold:
+            counter = slice(column.index * fold, (column.index + 1) * fold)
+            m.d.comb += [pe.fold_i.eq(self.fold_i[counter]), self.fold_o[counter].eq(pe.fold_o)]
+        if stored:
             m.d.comb += pe.weights.eq(self._block_memory(m, column, words))
-        else:
-            m.d.comb += pe.weights.eq(lookup(m, pe.fold_o, words, unsigned(column.lanes), f"weights_c{column.index}"))
         return pe.psum_o
 
     def _block_memory(self, m: Module, column: Column, words: list[int]) -> Value:

@@ -16,9 +16,10 @@ from pathlib import Path
 from bwnhw.errors import InputError, MissingError, ToolError
 from bwnhw.rtl.netlist import Count, count
 
+FLATTENED = "setattr -mod -unset keep_hierarchy *; flatten; opt_clean"  # what was mapped apart becomes part of the one netlist
 SCRIPTS = {
-    "xc7": "synth_xilinx -flatten -noiopad -nodsp -family xc7 -top {top}",
-    "ecp5": "synth_ecp5 -nowidelut -nodsp -top {top}",
+    "xc7": f"synth_xilinx -flatten -noiopad -nodsp -family xc7 -top {{top}}; {FLATTENED}",
+    "ecp5": f"synth_ecp5 -nowidelut -nodsp -top {{top}}; {FLATTENED}",
 }
 OUTPUT = "netlist.json"  # Yosys runs in a folder of its own and sees only relative names that we chose
 

@@ -1,0 +1,113 @@
+"""The plan of a popcount tree: which bits every counter takes, level by level, shaped for the fabric's LUTs.
+
+Lanes come prefix-encoded (`prefix_parity`), so each two further lanes give one carry of weight 2 straight from three encoded lanes, and
+all but one bit of weight 1 vanish. `levels` is the tree over those carries. It fixes latency and cost; `bwnhw.rtl.popcount` builds it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+LUT_INPUTS = {"xc7": 6, "ecp5": 4}
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Adds up bits: `taken[k]` of weight 2**(at + k). Its sum has the bits 2**at, 2**(at + 1), ... (`width` of them)."""
+
+    at: int
+    taken: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Bits of the sum."""
+        return sum(count << k for k, count in enumerate(self.taken)).bit_length()
+
+
+Level = tuple[Counter, ...]
+
+
+def prefix_parity(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Lanes along the last axis, encoded: lane 2k becomes the parity of lanes 0..2k, the odd ones stay.
+
+    Activations and weights are encoded alike. Lane 2k of both is then equal where an odd number of lanes 0..2k match.
+    """
+    encoded = bits.copy()
+    encoded[..., ::2] = np.logical_xor.accumulate(bits, axis=-1)[..., ::2]
+    return encoded
+
+
+@cache
+def levels(bits: int, family: str) -> tuple[Level, ...]:
+    """The counters over `bits` bits of weight 1, level by level; a bit that no counter takes waits for the next level.
+
+    Behind the last level every weight has one bit where a LUT has six inputs (xc7), at most two where it has four (ecp5): there a
+    carry chain adds the last two rows.
+    """
+    heights = [bits]
+    found: list[Level] = []
+    while max(heights) > rows(family):
+        level = _six(heights) if LUT_INPUTS[family] == 6 else _three(heights)
+        found.append(level)
+        heights = after(heights, level)
+    return tuple(found)
+
+
+def carries(lanes: int) -> int:
+    """Carries of weight 2 that the first level makes of `lanes` encoded lanes."""
+    return lanes // 2
+
+
+def adds_rows(bits: int, family: str) -> bool:
+    """Whether a carry chain adds two rows of bits behind the last level."""
+    heights = [bits]
+    for level in levels(bits, family):
+        heights = after(heights, level)
+    return max(heights) > 1
+
+
+def popcount_latency(lanes: int, family: str) -> int:
+    """Register levels of a PE's popcount over `lanes` lanes, not counting the partial-sum register.
+
+    One behind the carries, one behind every level, one behind the chain that adds two rows. None up to three lanes.
+    """
+    bits = carries(lanes)
+    return 1 + len(levels(bits, family)) + adds_rows(bits, family) if bits > 1 else 0
+
+
+def rows(family: str) -> int:
+    """Bits of one weight that may be left behind the last level."""
+    return 1 if LUT_INPUTS[family] == 6 else 2
+
+
+def after(heights: Sequence[int], level: Level) -> list[int]:
+    """How many bits of each weight there are behind a level."""
+    left = [*heights, *[0] * 8]
+    for counter in level:
+        for k, count in enumerate(counter.taken):
+            left[counter.at + k] -= count
+        for k in range(counter.width):
+            left[counter.at + k] += 1
+    return left[:max(k for k, count in enumerate(left) if count) + 1]
+
+
+def _six(heights: Sequence[int]) -> Level:
+    """As many 6:3 counters as there are; else one counter of the six lowest bits that have company."""
+    full = tuple(Counter(at, (6,)) for at, height in enumerate(heights) for _ in range(height // 6))
+    if full:
+        return full
+    at = next(k for k, height in enumerate(heights) if height > 1)
+    taken: list[int] = []
+    for height in heights[at:]:
+        taken.append(min(height, 6 - sum(taken)))
+    while not taken[-1]:
+        taken.pop()
+    return (Counter(at, tuple(taken)),)
+
+
+def _three(heights: Sequence[int]) -> Level:
+    """As many full adders as there are."""
+    return tuple(Counter(at, (3,)) for at, height in enumerate(heights) for _ in range(height // 3))
