@@ -7,6 +7,7 @@
     │   └── PlanError          a folding file or option can't be honoured
     ├── MissingError           exit status 3: a tool or an optional extra is not installed
     ├── MismatchError          exit status 1: hardware and golden model differ
+    ├── FitError               exit status 1: a design doesn't fit into a device
     └── ToolError              exit status 1: an external tool ran and failed
 
 Messages are one sentence: the offending name, what was expected, what was found.
@@ -45,6 +46,10 @@ class MissingError(BwnhwError):
 
 class MismatchError(BwnhwError):
     """Hardware and golden model differ."""
+
+
+class FitError(BwnhwError):
+    """A design doesn't fit into a device."""
 
 
 class ToolError(BwnhwError):

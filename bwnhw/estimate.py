@@ -19,15 +19,16 @@ from bwnhw.resources import StageResources, resources
 class LayerEstimate:
     """One stage of the design.
 
-    `engine` is that of its conv, else None; `fold` the number of different weight words of a lane (0 without weights); `latency` the
-    cycle of its last output of image 0; `interval` cycles from image to image as it runs in this design; `busy` cycles per image that
-    it works. `brams` are 18-kbit block RAMs; `weight_bits` are stored ones, the folding's padding included.
+    `engine` is that of its conv, else None; `fold` the number of different weight words of a lane (0 without weights); `first` and
+    `latency` the cycles of its first and last output of image 0; `interval` cycles from image to image as it runs in this design; `busy`
+    cycles per image that it works. `brams` are 18-kbit block RAMs; `weight_bits` are stored ones, the folding's padding included.
     """
 
     name: str
     nodes: tuple[int, ...]
     engine: Engine | None
     fold: int
+    first: int
     latency: int
     interval: int
     busy: int
@@ -70,7 +71,8 @@ class Estimate:
         """Under the names of `bwnhw run --json`; measured and synthesised numbers are None."""
         return {**_numbers(self, self.family), "images_per_second": {"value": self.images_per_second, "clock_mhz": self.clock_mhz},
                 "layers": [{"name": layer.name, "nodes": list(layer.nodes), "pe": layer.pe, "simd": layer.simd, "fold": layer.fold,
-                            "busy_cycles": layer.busy, **_numbers(layer, self.family)} for layer in self.layers]}
+                            "first_output_cycle": layer.first, "busy_cycles": layer.busy, **_numbers(layer, self.family)}
+                           for layer in self.layers]}
 
 
 def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Estimate:
@@ -88,7 +90,8 @@ def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Es
 
 def _layer(stage: Stage, plan: Plan, timing: StageCycles, size: StageResources, beats: int) -> LayerEstimate:
     engine = dict(plan.engines)[stage.nodes[0]] if stage.array else None
-    return LayerEstimate(stage.name, stage.nodes, engine, stage.array.fold_depth if stage.array else 0, timing.latency, timing.interval,
+    return LayerEstimate(stage.name, stage.nodes, engine, stage.array.fold_depth if stage.array else 0, timing.first[0],
+                         timing.latency, timing.interval,
                          pace(stage, beats), size.luts, size.ffs, size.brams, size.weight_bits)
 
 

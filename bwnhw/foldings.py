@@ -12,7 +12,7 @@ from bwnhw.resources import block_resources, stage_resources
 
 PE_LANES = 36  # XNORs of one PE at most: twelve groups of three
 BLOCK_DEPTH = 256  # weight memories from this depth on may be block RAM
-ROOM = 4  # foldings with more than this many times the lanes that the interval needs are left out
+ROOM = 2  # foldings with more than this many times the lanes that the interval needs are left out
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from bwnhw.foldings import widest
 from bwnhw.frontier import NO_LIMIT, Chain, Choice, Measures
 from bwnhw.network import Conv, Topology
 from bwnhw.plan import Engine, Plan
+from bwnhw.resources import checked
 
 PORT_BITS = 64  # the input port takes as many channels at once as fit into this
 LANES_PER_LUT = 2  # more than any array reaches: a pace that needs more lanes needn't be tried
@@ -48,7 +49,8 @@ class Given:
 
     def chain(self, topology: Topology, family: str) -> Chain:
         """The segments to plan."""
-        return Chain(topology, Plan((), self.input_lanes or port_lanes(topology), clock_mhz=self.clock_mhz), dict(self.fixed), family)
+        empty = Plan((), self.input_lanes or port_lanes(topology), clock_mhz=self.clock_mhz)
+        return Chain(topology, empty, dict(self.fixed), checked(family))
 
 
 def plan(topology: Topology, *, interval: int | None = None, clock_mhz: float = 200.0, input_lanes: int | None = None,

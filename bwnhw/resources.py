@@ -88,9 +88,15 @@ def resources(design: Design, family: str = "xc7") -> Resources:
 
     Raises InputError for another family, PlanError where a block has no rule.
     """
+    checked(family)
+    return Resources(family, tuple(stage_resources(stage, family) for stage in design.stages), _sized("Shell", shell(design), family))
+
+
+def checked(family: str) -> str:
+    """The family itself, where it can be estimated. Raises InputError."""
     if family not in FAMILIES:
         raise InputError(f"resources: family must be one of {', '.join(FAMILIES)}, not {family!r}")
-    return Resources(family, tuple(stage_resources(stage, family) for stage in design.stages), _sized("Shell", shell(design), family))
+    return family
 
 
 def stage_resources(stage: Stage, family: str) -> StageResources:

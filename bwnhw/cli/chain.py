@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from bwnhw import lanes, lower, onnx_read, planner, zoo
+from bwnhw import devices, lanes, lower, onnx_read, planner, zoo
 from bwnhw.cycles import cycles
+from bwnhw.depths import least_depths
 from bwnhw.design import design
-from bwnhw.errors import PlanError
+from bwnhw.errors import InputError, PlanError
 from bwnhw.extras import needs
 from bwnhw.graph import Graph
 from bwnhw.network import Network, Topology
@@ -39,15 +40,56 @@ def read_model(model: str) -> Model:
 
 
 def choose_plan(options: argparse.Namespace, topology: Topology) -> Plan:
-    """The plan of `--plan`, else the planner's for `--interval`; `--clock` wins over the plan's."""
-    if options.plan is None:
-        return planner.plan(topology, interval=options.interval, clock_mhz=options.clock or 200.0)
-    if options.interval is not None:
-        raise PlanError("--interval: expected either a plan or an interval for the planner, found both")
-    if not options.plan.is_file():
-        raise PlanError(f"--plan: expected a plan as `bwnhw generate` writes it, found no file {options.plan}")
-    plan = from_json(options.plan.read_text(encoding="utf-8", errors="replace"))
-    return replace(plan, clock_mhz=options.clock) if options.clock else plan
+    """The plan of `--plan`, depths that it leaves open at their least; else the planner's for what the options want and have."""
+    wishes = [name for name in ("interval", "fps", "quickest", "luts", "brams") if getattr(options, name) not in (None, False)]
+    if options.plan is not None:
+        if wishes:
+            raise PlanError(f"--{wishes[0]}: expected either a plan or wishes for the planner, found both")
+        if not options.plan.is_file():
+            raise PlanError(f"--plan: expected a plan as `bwnhw plan` writes it, found no file {options.plan}")
+        plan = from_json(options.plan.read_text(encoding="utf-8", errors="replace"))
+        return least_depths(topology, replace(plan, clock_mhz=options.clock) if options.clock else plan)
+    budget, given = budget_of(options), planner.Given(clock_mhz=options.clock or 200.0)
+    interval = _interval(options, given.clock_mhz)
+    if options.quickest:
+        if interval is not None:
+            raise PlanError("--quickest: expected either the least latency or a wanted rate, found both")
+        return planner.quickest(topology, budget, given)
+    if interval is not None:
+        return planner.cheapest(topology, interval, budget, given)
+    if budget.luts is None and budget.brams is None:
+        return planner.plan(topology, clock_mhz=given.clock_mhz)
+    return planner.fastest(topology, budget, given)
+
+
+def budget_of(options: argparse.Namespace) -> planner.Budget:
+    """What there is: `--luts` and `--brams`, else a device's LUTs as far as they can be routed and its block RAMs."""
+    device = devices.find(options.device) if options.device else None
+    luts = options.luts or (int(device.luts * devices.ROUTABLE) if device else None)
+    brams = device.brams if device and options.brams is None else options.brams
+    return planner.Budget(luts, brams, family(options))
+
+
+def family(options: argparse.Namespace) -> str:
+    """The FPGA family of `--device`, else of `--family`, where the command has it, else xc7."""
+    chosen: str | None = getattr(options, "family", None)
+    if options.device:
+        device = devices.find(options.device)
+        if chosen not in (None, device.family):
+            raise InputError(f"--family: expected {device.family}, the family of {device.name}, found {chosen}")
+        return device.family
+    return chosen or "xc7"
+
+
+def _interval(options: argparse.Namespace, clock_mhz: float) -> int | None:
+    """The wanted cycles from image to image, the stricter of `--interval` and `--fps`."""
+    if options.fps is None:
+        interval: int | None = options.interval
+        return interval
+    most = int(clock_mhz * 1e6 / options.fps)
+    if most < 1:
+        raise PlanError(f"--fps: expected at most {clock_mhz * 1e6:,.0f} images per second, one per cycle, found {options.fps:g}")
+    return min(most, options.interval or most)
 
 
 def read_images(path: Path, graph: Graph) -> tuple[NDArray[Any], NDArray[Any] | None]:

@@ -25,15 +25,22 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_folding(parser: argparse.ArgumentParser) -> None:
-    """How much hardware the network gets."""
-    parser.add_argument("--plan", metavar="FILE", type=Path, help="folding plan (JSON, as `generate` writes it) instead of our planner's")
-    parser.add_argument("--interval", metavar="N", type=positive, help="at most N cycles from image to image (default: the planner's)")
-    parser.add_argument("--clock", metavar="MHZ", type=clock, help="clock in MHz, which turns cycles into images/s (default: the plan's)")
+    """How much hardware the network gets: what is wanted, and how much there is."""
+    group = parser.add_argument_group("folding", "What the planner aims at: the least LUTs for a wanted rate; without one the greatest "
+                                      "rate, or with --quickest the least latency, for what there is.")
+    group.add_argument("--plan", metavar="FILE", type=Path, help="folding plan (JSON, as `bwnhw plan` writes it), not our planner's")
+    group.add_argument("--interval", metavar="N", type=positive, help="at most N cycles from image to image")
+    group.add_argument("--fps", metavar="RATE", type=rate, help="at least RATE images per second at the clock")
+    group.add_argument("--quickest", action="store_true", help="the least latency")
+    group.add_argument("--device", metavar="NAME", help="there is what this device has, such as zynq7020 or ecp5-25 (bwnhw/devices.toml)")
+    group.add_argument("--luts", metavar="N", type=positive, help="at most N LUTs (default: 70%% of the device's)")
+    group.add_argument("--brams", metavar="N", type=natural, help="at most N block RAMs of 18 kbit (default: the device's)")
+    group.add_argument("--clock", metavar="MHZ", type=clock, help="clock in MHz; turns cycles into images/s (default: the plan's, 200)")
 
 
 def add_family(parser: argparse.ArgumentParser) -> None:
     """The FPGA family whose LUTs are counted."""
-    parser.add_argument("--family", choices=FAMILIES, default="xc7", help="FPGA family: xc7 has LUT6, ecp5 LUT4 (default: %(default)s)")
+    parser.add_argument("--family", choices=FAMILIES, default=None, help="FPGA family: xc7 has LUT6, ecp5 LUT4 (default: xc7)")
 
 
 def add_images(parser: argparse.ArgumentParser, otherwise: str) -> None:
@@ -65,12 +72,21 @@ def natural(text: str) -> int:
 
 def clock(text: str) -> float:
     """A frequency in MHz."""
+    return _number(text, "MHz", 10_000)
+
+
+def rate(text: str) -> float:
+    """Images per second."""
+    return _number(text, "images per second", 1e10)
+
+
+def _number(text: str, what: str, most: float) -> float:
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= 10_000:
-        raise argparse.ArgumentTypeError(f"expected MHz in 0..10000, found {text!r}")
+    if not 0 < value <= most:
+        raise argparse.ArgumentTypeError(f"expected {what} in 0..{most:.0f}, found {text!r}")
     return value
 
 

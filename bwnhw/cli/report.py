@@ -4,24 +4,68 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bwnhw import Estimate
+from bwnhw import Estimate, Plan, Topology
 from bwnhw.cli import console
+from bwnhw.design import design
+from bwnhw.devices import Device, uses
 from bwnhw.errors import MismatchError
 
 if TYPE_CHECKING:
+    from bwnhw.cycles import Cycles
     from bwnhw.rtl.synth import Synthesised
     from bwnhw.sim.verify import SimResult
 
 
 def estimated(estimate: Estimate) -> None:
     """One row per layer and one for the whole."""
-    rows = [(layer.name, layer.pe, layer.simd, layer.fold or None, layer.latency, layer.interval, layer.luts, layer.ffs, layer.brams,
-             layer.weight_bits) for layer in estimate.layers]
-    whole = ("whole", None, None, None, estimate.latency, estimate.interval, estimate.luts, estimate.ffs, estimate.brams,
-             estimate.weight_bits)
+    rows = [(layer.name, layer.pe, layer.simd, layer.fold or None, layer.first, layer.latency, layer.interval, layer.luts, layer.ffs,
+             layer.brams, layer.weight_bits) for layer in estimate.layers]
+    whole = ("whole", None, None, None, estimate.layers[-1].first, estimate.latency, estimate.interval, estimate.luts, estimate.ffs,
+             estimate.brams, estimate.weight_bits)
     console.table(f"Estimated for {estimate.family} (cycles are exact; LUT, FF and 18-kbit block RAM are estimates)",
-                  ("layer", "PE", "SIMD", "fold", "latency", "interval", "LUT", "FF", "BRAM", "weight bits"), [*rows, whole])
+                  ("layer", "PE", "SIMD", "fold", "first", "latency", "interval", "LUT", "FF", "BRAM", "weight bits"), [*rows, whole])
     console.line(f"{estimate.images_per_second:,.0f} images/s at {estimate.clock_mhz:g} MHz")
+
+
+def foldings(topology: Topology, plan: Plan) -> None:
+    """What the plan gives every conv and dense layer."""
+    parts = {index: ("×".join(map(str, topology.nodes[index].out.shape)), engine) for index, engine in plan.engines}
+    fifos, buffers = dict(plan.fifos), dict(plan.buffers)
+    behind = {nodes[0]: nodes[-1] for nodes in (stage.nodes for stage in design(topology, plan).stages)}
+    console.table("Foldings", ("node", "output", "PE", "channels", "taps", "planes", "weights in", "FIFO", "buffer"),
+                  [(index, shape, engine.pe, engine.simd, engine.taps, engine.planes, {"lut": "LUT", "block": "block RAM"}[engine.memory],
+                    fifos.get(behind[index]), buffers.get(index)) for index, (shape, engine) in parts.items()])
+
+
+def fit(device: Device | None, found: Estimate) -> None:
+    """What the design takes of a device, and whether it fits."""
+    if device is None:
+        return
+    used = uses(device, found)
+    console.table(f"On {device.name} (estimated)", ("", "used", "available", "share", "fits"),
+                  [(use.resource, use.used, use.available, f"{use.used / use.available:.1%}", use.fits) for use in used])
+
+
+def fit_json(device: Device | None, found: Estimate) -> dict[str, Any]:
+    """The same as JSON; nothing without a device."""
+    if device is None:
+        return {}
+    return {"device": {"name": device.name, "kind": "estimated", "fits": all(use.fits for use in uses(device, found)),
+                       "uses": [{**asdict(use), "fits": use.fits} for use in uses(device, found)]}}
+
+
+def traced(found: "Cycles") -> None:
+    """First and last output of every layer for the first and the last image under a trace."""
+    last = len(found.last) - 1
+    columns = ("layer", "first", "last", f"first of image {last}", f"last of image {last}", "interval")
+    console.table("Output cycles under the trace (estimated, exact)", columns,
+                  [(stage.name, stage.first[0], stage.last[0], stage.first[-1], stage.last[-1], stage.interval) for stage in found.stages])
+
+
+def traced_json(found: "Cycles") -> dict[str, Any]:
+    """The same as JSON, for every image."""
+    return {"trace": {"kind": "estimated", "latency_cycles": found.latency, "interval_cycles": found.interval,
+                      "layers": [{"name": stage.name, "first": list(stage.first), "last": list(stage.last)} for stage in found.stages]}}
 
 
 def cycles(estimate: Estimate, found: "SimResult") -> None:

@@ -25,9 +25,9 @@ def _synth(options: argparse.Namespace) -> None:
     made, model, plan = chain.read_folder(options.folder, "generate")
     from bwnhw.rtl.synth import synth
 
-    guess = estimate(model.network, plan, options.family)
+    guess = estimate(model.network, plan, (options.family or "xc7"))
     with console.progress("synthesising"):
-        found = synth(made.verilog, options.family, made.prefix, yosys=options.yosys)
+        found = synth(made.verilog, (options.family or "xc7"), made.prefix, yosys=options.yosys)
     report.synthesised(guess, found)
     result = report.with_synthesis({"model": model.name, **guess.to_json()}, found)
     console.write_json(options.json, {**result, "versions": {**versions(), **made.sidecar["versions"], "synthesis": found.tool}})

@@ -1,0 +1,41 @@
+"""The catalogue of devices, and what fits into one."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from bwnhw.devices import catalogue, find, judge, uses
+from bwnhw.errors import FitError, InputError
+
+
+@dataclass(frozen=True)
+class Sizes:
+    luts: int
+    ffs: int
+    brams: int
+
+
+def test_every_device_of_the_catalogue_is_whole() -> None:
+    assert set(catalogue()) >= {"ice40up5k", "ice40hx8k", "ecp5-12", "ecp5-25", "ecp5-45", "ecp5-85", "xc7a35t", "xc7a100t", "xc7a200t",
+                                "zynq7020", "zu3eg", "zu7ev", "vu9p"}
+    for device in catalogue().values():
+        assert device.family in ("xc7", "ecp5", "ice40")
+        assert device.ffs >= device.luts > 1000
+        assert device.brams > 0 <= device.urams
+        assert len(device.source) > 20
+
+
+def test_a_device_that_is_just_full_fits() -> None:
+    device = find("zynq7020")
+    judge(device, Sizes(53_200, 106_400, 280))
+    assert all(use.fits for use in uses(device, Sizes(1, 1, 0)))
+
+
+def test_the_resource_that_does_not_fit_is_named() -> None:
+    with pytest.raises(FitError, match=r"^xc7a35t: the design doesn't fit, it takes 20,801 LUT of 20,800 and 101 block RAM of 100$"):
+        judge(find("xc7a35t"), Sizes(20_801, 41_600, 101))
+
+
+def test_unknown_devices_are_refused() -> None:
+    with pytest.raises(InputError, match="zynq7020"):
+        find("zynq")
