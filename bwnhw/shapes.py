@@ -48,13 +48,17 @@ def infer(graph: Graph, batch: int = 1) -> Inferred:
         if not value.shape or 0 in value.shape[1:]:
             raise ModelError(f"graph input {quoted(value.name)}: expected a batch and fixed dimensions behind it, found {value.shape}")
         shapes[value.name] = _limited((value.shape[0] or batch, *value.shape[1:]), f"graph input {quoted(value.name)}")
+    same: dict[str, Array] = {}  # of a Cast from integer to integer, what it was cast from: an index of any size, not copied
     for op in graph.ops:
         check(op)
         inputs = tuple(shapes[name] if name else None for name in op.inputs)
         known = tuple(values.get(name) for name in op.inputs)
-        for name, shape in zip(op.outputs, output_shapes(op, inputs, known), strict=False):
+        seen = tuple(values.get(name, same.get(name)) for name in op.inputs)
+        for name, shape in zip(op.outputs, output_shapes(op, inputs, seen), strict=False):
             shapes[name] = _limited(shape, label(op))
         arithmetic = _evaluate(op, inputs, known, shapes[op.outputs[0]])
+        if op.kind == "Cast" and known[0] is not None and known[0].dtype.kind in "iu" and _widens(op, known[0].dtype):
+            same[op.outputs[0]] = known[0]
         if arithmetic is not None:
             values[op.outputs[0]] = arithmetic
     return Inferred(shapes, values)
@@ -75,6 +79,11 @@ def _evaluate(op: Op, shapes: tuple[Shape | None, ...], known: tuple[Array | Non
     if any(array is None or array.dtype.kind not in "iu" for name, array in zip(op.inputs, known, strict=True) if name):
         return None
     return execute(op, known)[0]
+
+
+def _widens(op: Op, dtype: np.dtype[np.generic]) -> bool:
+    """Whether a Cast leaves every integer as it is."""
+    return _to_integer(op) and np.can_cast(dtype, dtype_of(integer(op, "to"), label(op)), "safe")
 
 
 def _to_integer(op: Op) -> bool:

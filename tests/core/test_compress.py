@@ -71,6 +71,15 @@ def test_what_was_written_is_read_back_as_a_codebook(selection, taps, codewords,
     assert compare(graph, network, x).equal
 
 
+def test_an_index_of_any_size_is_read():
+    graph, book = coded(Selection(2), (40, 60, 3, 3))
+    np.testing.assert_array_equal(lower(from_bytes(to_bytes(graph), "large")).params[1].codebook.index, book.index)
+    bad = graph.constants["layer.index"].copy()
+    bad[39, 59] = 4
+    with pytest.raises(ModelError, match=r"indices in 0\.\.3, found 0\.\.4"):
+        lower(replace(graph, constants={**graph.constants, "layer.index": bad}))
+
+
 def test_another_index_is_another_network():
     graph, _ = coded(Selection(3), (12, 6, 3, 3))
     index = graph.constants["layer.index"].copy()
