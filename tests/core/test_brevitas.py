@@ -6,8 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracle import qonnx_run
 
+from bwnhw.codebooks import Selection, mapped, select
+from bwnhw.compare import compare
+from bwnhw.compress import changes, compress
 from bwnhw.float_exec import run
+from bwnhw.lower import lower
+from bwnhw.network import Conv
 from bwnhw.onnx_read import load
 from bwnhw.simplify import simplify
 
@@ -70,3 +76,29 @@ def test_a_brevitas_export_computes_what_torch_computes(bipolar: bool, tmp_path:
     assert [op.kind for op in simple.ops if op.kind != quantiser] == ["Conv", "BatchNormalization", "MaxPool", "Flatten", "MatMul",
                                                                      "BatchNormalization"]
     assert sum(op.kind == quantiser for op in simple.ops) == 4
+
+
+@pytest.mark.filterwarnings("ignore")  # as above
+def test_a_brevitas_export_is_compressed_by_its_latent_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import brevitas.nn as qnn
+    import torch
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weights = {"weight_bit_width": 1, "weight_quant_type": "BINARY", "weight_scaling_impl_type": "CONST", "weight_scaling_const": 0.5}
+        values = {"bit_width": 1, "quant_type": "BINARY", "scaling_impl_type": "CONST", "scaling_const": 1.0, "min_val": -1, "max_val": 1}
+        module, path = torch.nn.Sequential(
+            qnn.QuantIdentity(**values), qnn.QuantConv2d(2, 16, 3, padding=1, bias=False, **weights), torch.nn.BatchNorm2d(16),
+            qnn.QuantIdentity(**values), qnn.QuantConv2d(16, 24, 3, bias=False, **weights), torch.nn.BatchNorm2d(24),
+            qnn.QuantIdentity(**values), torch.nn.Flatten(), qnn.QuantLinear(24 * 4 * 4, 10, bias=False, **weights)), tmp_path / "b.onnx"
+        exported(module, (2, 6, 6), path)
+    graph, selection = load(path), Selection(4)
+    found = compress(graph, selection)
+    before, after = lower(graph), lower(found)
+    (change,) = changes(before, after)
+    assert (change.kernels, change.codewords, change.bits_after) == (384, 16, 384 * 4 + 16 * 9)
+    latent = module[4].weight.detach().numpy()
+    index = next(index for index, node in enumerate(after.topology.nodes) if isinstance(node, Conv) and node.codebook)
+    np.testing.assert_array_equal(after.params[index].weights, mapped(latent, select([latent], selection), selection).weights)
+    x = np.random.default_rng(7).integers(-12, 13, (5, 2, 6, 6)).astype(np.float32) / 4
+    assert compare(found, after, x).equal
+    np.testing.assert_array_equal(run(found, x)[found.outputs[0].name], qonnx_run(found, x)[found.outputs[0].name])
