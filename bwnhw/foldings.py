@@ -82,7 +82,7 @@ def lay(topology: Topology, index: int, chosen: Engine, family: str) -> Segment:
     """The segment that begins with conv `index`, fed as the engine wants it."""
     source = topology.nodes[index - 1].out
     fed = Flow(source, chosen.simd, -(-source.channels // chosen.simd))
-    stage, flow = lay_stage(topology.nodes, index, fed, Plan(((index, chosen),)), 0)
+    stage, flow = lay_stage(topology.nodes, index, fed, Plan(((index, chosen),), family=family), 0)
     behind = trail(topology.nodes, stage.nodes[-1] + 1, flow, family)
     size = stage_resources(stage, family)
     return Segment(size.luts + behind.luts, size.brams + behind.brams, max(pace(stage, 0), behind.pace), lag(stage) + behind.lag,
@@ -94,7 +94,7 @@ def trail(nodes: tuple[Node, ...], index: int, flow: Flow, family: str) -> Segme
     """The stages from node `index` up to the next conv or the end."""
     found = Segment(0, 0, flow.ints.pixels * flow.groups, 0, flow)
     while index < len(nodes) and not isinstance(nodes[index], Conv):
-        stage, after = lay_stage(nodes, index, flow, Plan(()), 0)
+        stage, after = lay_stage(nodes, index, flow, Plan((), family=family), 0)
         size = stage_resources(stage, family)
         found = Segment(found.luts + size.luts, found.brams + size.brams, max(found.pace, pace(stage, flow.ints.pixels * flow.groups)),
                         found.lag + lag(stage), after)

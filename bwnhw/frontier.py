@@ -57,16 +57,19 @@ class _Layer:
 
 
 class Chain:
-    """The segments of a topology on a family, each laid out once per engine, and the dynamic program over them."""
+    """The segments of a topology, each laid out once per engine, and the dynamic program over them.
 
-    def __init__(self, topology: Topology, empty: Plan, fixed: Mapping[int, Engine], family: str = "xc7") -> None:
+    `empty`: the plan without engines, whose family, port and clock all plans share.
+    """
+
+    def __init__(self, topology: Topology, empty: Plan, fixed: Mapping[int, Engine]) -> None:
         source = topology.nodes[0].out
         if source.channels % empty.input_lanes:
             raise PlanError(f"plan: input_lanes must divide the input's {source.channels} channels, not be {empty.input_lanes}")
-        self.topology, self._empty, self._fixed, self._family = topology, empty, fixed, family
+        self.topology, self._empty, self._fixed, self._family = topology, empty, fixed, empty.family
         self._input = Port(empty.input_lanes, source.bits, source.pixels * source.channels // empty.input_lanes, source.signed)
         self._convs = [(index, node, topology.nodes[index - 1].out) for index, node in enumerate(topology.nodes) if isinstance(node, Conv)]
-        self._head = trail(topology.nodes, 1, Flow(source, empty.input_lanes, source.channels // empty.input_lanes), family)
+        self._head = trail(topology.nodes, 1, Flow(source, empty.input_lanes, source.channels // empty.input_lanes), empty.family)
         self.work = sum(beats(conv, source, Engine(1, 1)) for _, conv, source in self._convs)
         self._laid: dict[tuple[int, Engine], Segment] = {}
 

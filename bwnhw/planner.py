@@ -49,20 +49,20 @@ class Given:
 
     def chain(self, topology: Topology, family: str) -> Chain:
         """The segments to plan."""
-        empty = Plan((), self.input_lanes or port_lanes(topology), clock_mhz=self.clock_mhz)
-        return Chain(topology, empty, dict(self.fixed), checked(family))
+        empty = Plan((), self.input_lanes or port_lanes(topology), clock_mhz=self.clock_mhz, family=checked(family))
+        return Chain(topology, empty, dict(self.fixed))
 
 
 def plan(topology: Topology, *, interval: int | None = None, clock_mhz: float = 200.0, input_lanes: int | None = None,
-         fixed: tuple[tuple[int, Engine], ...] = ()) -> Plan:
+         fixed: tuple[tuple[int, Engine], ...] = (), family: str = "xc7") -> Plan:
     """`cheapest` for an interval; without one `fastest` within `DEFAULT_LUTS`, or the smallest plan where none fits."""
     given = Given(input_lanes, clock_mhz, fixed)
     if interval is not None:
-        return cheapest(topology, interval, given=given)
+        return cheapest(topology, interval, Budget(family=family), given)
     try:
-        return fastest(topology, Budget(DEFAULT_LUTS), given)
+        return fastest(topology, Budget(DEFAULT_LUTS, family=family), given)
     except PlanError:
-        chain = given.chain(topology, "xc7")
+        chain = given.chain(topology, family)
         return least_depths(topology, chain.plan(_least(chain, chain.slowest, Budget())[0]))
 
 

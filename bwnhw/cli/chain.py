@@ -58,7 +58,7 @@ def choose_plan(options: argparse.Namespace, topology: Topology) -> Plan:
     if interval is not None:
         return planner.cheapest(topology, interval, budget, given)
     if budget.luts is None and budget.brams is None:
-        return planner.plan(topology, clock_mhz=given.clock_mhz)
+        return planner.plan(topology, clock_mhz=given.clock_mhz, family=budget.family)
     return planner.fastest(topology, budget, given)
 
 
@@ -70,15 +70,15 @@ def budget_of(options: argparse.Namespace) -> planner.Budget:
     return planner.Budget(luts, brams, family(options))
 
 
-def family(options: argparse.Namespace) -> str:
-    """The FPGA family of `--device`, else of `--family`, where the command has it, else xc7."""
+def family(options: argparse.Namespace, plan: Plan | None = None) -> str:
+    """The FPGA family of `--device`, else of `--family`, else that which the plan is for, else xc7."""
     chosen: str | None = getattr(options, "family", None)
     if options.device:
         device = devices.find(options.device)
         if chosen not in (None, device.family):
             raise InputError(f"--family: expected {device.family}, the family of {device.name}, found {chosen}")
         return device.family
-    return chosen or "xc7"
+    return chosen or (plan.family if plan else "xc7")
 
 
 def _interval(options: argparse.Namespace, clock_mhz: float) -> int | None:

@@ -35,7 +35,7 @@ def _estimate(options: argparse.Namespace) -> None:
     model = chain.read_model(options.model)
     device = devices.find(options.device) if options.device else None
     chosen = chain.choose_plan(options, model.network.topology)
-    found = estimate(model.network, chosen, chain.family(options))
+    found = estimate(model.network, chosen, chain.family(options, chosen))
     report.estimated(found)
     report.fit(device, found)
     result = {"model": model.name, **found.to_json(), **report.fit_json(device, found), "versions": versions("numpy", "onnx")}

@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> None:
     images, labels = _compared(model, options.images or zoo.test_images(options.model))
 
     plan = chain.choose_plan(options, model.network.topology)
-    guess = estimate(model.network, plan, chain.family(options))
+    guess = estimate(model.network, plan, chain.family(options, plan))
     report.estimated(guess)
 
     out = options.out or OUT / model.name
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> None:
     report.judge(found, chain.expected_cycles(model.network, plan, found.bench_images))
 
     with console.progress("synthesising"):
-        counted = synth(made.verilog, chain.family(options), made.prefix, yosys=options.yosys)
+        counted = synth(made.verilog, guess.family, made.prefix, yosys=options.yosys)
     report.synthesised(guess, counted)
 
     result = report.with_synthesis(report.with_simulation({"model": model.name, **guess.to_json()}, found, right, lanes), counted)

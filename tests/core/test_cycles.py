@@ -113,6 +113,6 @@ def test_lenet_size_is_quick() -> None:
              Conv((3,), Ints(64, 14, 14, -288, 288), (3, 3), (1, 1), (1, 1, 1, 1), BIPOLAR_WEIGHTS, (2, -1)),
              Threshold((4,), Ints(64, 14, 14, 0, 1), False))
     whole = design(Topology(nodes), Plan(((1, Engine(1, 1, 1, 8)), (4, Engine(1, 1, 1)))))
-    began = time.perf_counter()
+    began = time.process_time()
     assert cycles(whole).interval == 196 * 64 * 288
-    assert time.perf_counter() - began < 4
+    assert time.process_time() - began < 4

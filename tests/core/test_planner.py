@@ -76,9 +76,9 @@ def test_default_fits() -> None:
 
 
 def test_is_quick() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     plan(lenet(), interval=3000)
-    assert time.perf_counter() - began < 4
+    assert time.process_time() - began < 4
 
 
 def test_unreachable_is_refused_with_the_nearest() -> None:
