@@ -17,6 +17,11 @@ class Builder:
         self._constants = [0] * inputs
         self._known: dict[tuple[Terms, int], int] = {}
 
+    @property
+    def inputs(self) -> range:
+        """The nodes that are inputs."""
+        return range(self._inputs)
+
     def range(self, vector: NDArray[np.int64], constant: int = 0) -> tuple[int, int]:
         """Least and greatest value of a vector times the inputs."""
         low = int(vector[vector < 0].sum()) * self._hi
@@ -61,7 +66,7 @@ class Builder:
 
     def graph(self, outputs: list[tuple[int, int]]) -> Graph:
         """The graph with (node, factor) for every row; nodes that no output needs are left out."""
-        needed = set(range(self._inputs)) | {node for node, _ in outputs}
+        needed = set(self.inputs) | {node for node, _ in outputs}
         for index in range(len(self.nodes) - 1, -1, -1):
             if index in needed:
                 needed.update(source for source, _ in self.nodes[index].terms)

@@ -1,13 +1,19 @@
 """From a constant matrix to the cheapest adder graph that our ways of building one find."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bwnhw.adders.builder import Builder
-from bwnhw.adders.graph import Graph, kernel
+from bwnhw.adders.closest import grow_shared
+from bwnhw.adders.graph import FOLDED_NETS, Graph, cost, kernel
 from bwnhw.adders.spanning import digits, grow
 from bwnhw.errors import PlanError
 
+Way = Callable[..., list[tuple[int, int]]]  # (builder, rows, levels, exact=...) to (node, factor) of every row
+HEIGHTS = (0, 1, 2, 3)  # of the trees of close rows
 EXTRA_LEVELS = 2  # above the least: what a layer's adders may take
 
 
@@ -23,26 +29,47 @@ def solve(matrix: NDArray[np.int64], hi: int, levels: int | None = None, *, exac
     """
     matrix = np.asarray(matrix, np.int64)
     levels = least_levels(matrix) + EXTRA_LEVELS if levels is None else levels
+    rows, index, factors = _distinct(matrix)
+    used = np.atleast_1d(rows.any(axis=1))
+    graphs = []
+    for grow_rows in _ways(hi) if used.any() else [_nothing]:
+        builder = Builder(matrix.shape[1], hi)
+        try:
+            found = iter(grow_rows(builder, rows[used], levels, exact=exact))
+        except ValueError:  # too few levels for this way
+            continue
+        terms = [next(found) if present else (0, 0) for present in used]
+        outputs = [(terms[at][0], terms[at][1] * factor) for at, factor in zip(index, factors, strict=True)]
+        if exact:
+            outputs = [(builder.node(((node, -1),)), -factor) if factor < 0 else (node, factor) for node, factor in outputs]
+        graphs.append(builder.graph(outputs))
+    if not graphs:
+        raise PlanError(f"adder graph: {levels} levels must be enough for {matrix.shape[1]} inputs, but they aren't")
+    best = min(graphs, key=cost)
+    if not np.array_equal(kernel(best), matrix):
+        raise ValueError("adder graph: computes another matrix than the one it was made for")
+    return best
+
+
+def _ways(hi: int) -> list[Way]:
+    """The ways to try: chains that take in several inputs at once where those have few bits, shared sums where they have more."""
+    few = [grow] if hi < 1 << FOLDED_NETS else []
+    return few + [partial(grow_shared, height=height) for height in HEIGHTS if hi > 3]
+
+
+def _nothing(builder: Builder, rows: NDArray[np.int64], levels: int, *, exact: bool) -> list[tuple[int, int]]:
+    return []
+
+
+def _distinct(matrix: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int], list[int]]:
+    """The different rows up to sign and power of two, as they first occur; which one every row is, and times what."""
     scales = np.maximum(1, np.bitwise_or.reduce(np.abs(matrix), axis=1))
     scales &= -scales
     lead = np.take_along_axis(matrix, (matrix != 0).argmax(axis=1)[:, None], axis=1)[:, 0]
     signs = np.where(lead < 0, -1, 1)
     rows, first, index = np.unique(matrix * signs[:, None] // scales[:, None], axis=0, return_index=True, return_inverse=True)
-    rows, signs = rows * signs[first, None], signs * signs[first][index.ravel()]  # a row as it first occurs
-    used = np.atleast_1d(rows.any(axis=1))
-    builder = Builder(matrix.shape[1], hi)
-    made = grow(builder, rows[used], levels, exact=exact) if used.any() else []
-    if len(made) < used.sum():
-        raise PlanError(f"adder graph: {levels} levels must be enough for {matrix.shape[1]} inputs, but they aren't")
-    found = iter(made)
-    terms = [next(found) if present else (0, 0) for present in used]
-    outputs = [(terms[at][0], terms[at][1] * int(sign * scale)) for at, sign, scale in zip(index.ravel(), signs, scales, strict=True)]
-    if exact:
-        outputs = [(builder.node(((node, -1),)), -factor) if factor < 0 else (node, factor) for node, factor in outputs]
-    graph = builder.graph(outputs)
-    if not np.array_equal(kernel(graph), matrix):
-        raise ValueError("adder graph: computes another matrix than the one it was made for")
-    return graph
+    index = index.ravel()
+    return rows * signs[first, None], index.tolist(), (signs * signs[first][index] * scales).tolist()
 
 
 def enough_levels(inputs: int, lo: int, hi: int) -> int:

@@ -32,30 +32,31 @@ class Tree:
 
 
 def grow(builder: Builder, rows: NDArray[np.int64], levels: int, *, exact: bool) -> list[tuple[int, int]]:
-    """(node, sign) of every row of `rows` (rows, inputs), none of them zero; none where the levels don't suffice.
+    """(node, sign) of every row of `rows` (rows, inputs), none of them zero. Raises ValueError where the levels don't suffice.
 
     With `exact` the cheapest tree counts what it costs to negate the rows that come out negated.
     """
-    tree = _cheapest(builder, rows, levels, exact)
+    pairs = Pairs(builder, rows, split=builder.nodes[0].bits > FOLDED_NETS - 2)  # no table takes in another wide input
+    tree = _cheapest(pairs, builder.nodes[0].bits, levels, exact)
+    if not tree.steps:
+        raise ValueError(f"{levels} levels are too few")
     made: dict[int, tuple[int, int]] = {}
     for step in tree.steps:
         row = step.sign * rows[step.row]
         if step.source is None:
-            node, factor = alone(builder, step.how, _terms(row, builder))
+            node, factor = alone(builder, step.how, row_terms(row, split=pairs.split))
             made[step.row] = node, factor * step.sign
         else:
             source = made[step.source][0]
             difference = (row - builder.vector(source)) // step.scale
-            made[step.row] = attached(builder, step.how, _terms(difference, builder), source, step.scale), step.sign
+            made[step.row] = attached(builder, step.how, row_terms(difference, split=pairs.split), source, step.scale), step.sign
     return [made[row] for row in sorted(made)]
 
 
-def _cheapest(builder: Builder, rows: NDArray[np.int64], levels: int, exact: bool) -> Tree:
+def _cheapest(pairs: "Pairs", bits: int, levels: int, exact: bool) -> Tree:
     """The cheapest tree over some first rows and levels for them."""
-    pairs = _Pairs(builder, rows)
-    bits = builder.nodes[0].bits
     best = Tree(NEVER, ())
-    for first in range(min(len(rows), max(1, TRIES // len(rows)))):
+    for first in range(min(len(pairs.own), max(1, TRIES // len(pairs.own)))):
         cheaper = NEVER
         for limit in range(_room(levels, pairs.led[first], exact) + 1):
             root = Step(first, pairs.led[first], None, 1, plan(int(pairs.own[first]), limit, bits, pairs.unit))
@@ -65,21 +66,24 @@ def _cheapest(builder: Builder, rows: NDArray[np.int64], levels: int, exact: boo
     return best
 
 
-class _Pairs:
-    """What every row has in common with every other: terms of the difference and of the sum, the power of two in them, a row's width."""
+class Pairs:
+    """What every row has in common with every other: terms of the difference and of the sum, the power of two in them, a row's width.
 
-    def __init__(self, builder: Builder, rows: NDArray[np.int64]) -> None:
-        wide = builder.nodes[0].bits > FOLDED_NETS - 2
+    `split`: factors that are no powers of two count as several terms.
+    """
+
+    def __init__(self, builder: Builder, rows: NDArray[np.int64], *, split: bool) -> None:
+        self.split = split
         differences = [rows - row for row in rows], [rows + row for row in rows]
-        self.terms = np.array([[_count(found, wide) for found in half] for half in differences])
+        self.terms = np.array([[_count(found, split) for found in half] for half in differences])
         self.scales = np.array([[_power(found) for found in half] for half in differences])
         self.unit = bool((np.abs(rows) == 1).all())
-        self.own = _count(rows, wide)
+        self.own = _count(rows, split)
         self.led = [1 if (row > 0).any() else -1 for row in rows]
         self.widths = {(at, sign): Node((), 0, *builder.range(sign * row), 0).bits for at, row in enumerate(rows) for sign in (1, -1)}
 
 
-def _tree(pairs: _Pairs, root: Step, levels: int, bits: int, exact: bool) -> Tree:
+def _tree(pairs: Pairs, root: Step, levels: int, bits: int, exact: bool) -> Tree:
     """Prim's tree from a first row, every further one by the step that costs least then."""
     total, steps = root.how.cost + _penalty(pairs, root, exact), [root]
     open_rows = [row for row in range(len(pairs.own)) if row != root.row]
@@ -103,7 +107,7 @@ def _tree(pairs: _Pairs, root: Step, levels: int, bits: int, exact: bool) -> Tre
     return Tree(total, tuple(steps))
 
 
-def _step(pairs: _Pairs, row: int, source: Step, relative: int, levels: int, bits: int, exact: bool) -> Step:
+def _step(pairs: Pairs, row: int, source: Step, relative: int, levels: int, bits: int, exact: bool) -> Step:
     """The cheapest step from a row that stands to another one, of equal (`relative` 0) or opposite sign."""
     sign = -source.sign if relative else source.sign
     terms, scale = int(pairs.terms[relative][source.row][row]), int(pairs.scales[relative][source.row][row])
@@ -117,15 +121,14 @@ def _room(levels: int, sign: int, exact: bool) -> int:
     return levels - (exact and sign < 0)
 
 
-def _penalty(pairs: _Pairs, step: Step, exact: bool) -> int:
+def _penalty(pairs: Pairs, step: Step, exact: bool) -> int:
     """LUTs that negate a row which comes out negated: all bits but the lowest."""
     return pairs.widths[step.row, -1] - 1 if exact and step.sign < 0 else 0
 
 
-def _terms(row: NDArray[np.int64], builder: Builder) -> Terms:
-    """(input, factor) of a row; factors that a table can't take in are split into powers of two."""
-    wide = builder.nodes[0].bits > FOLDED_NETS - 2
-    return tuple((int(at), digit) for at in np.flatnonzero(row) for digit in (digits(int(row[at])) if wide else (int(row[at]),)))
+def row_terms(row: NDArray[np.int64], *, split: bool) -> Terms:
+    """(input, factor) of a row; with `split` only powers of two."""
+    return tuple((int(at), digit) for at in np.flatnonzero(row) for digit in (digits(int(row[at])) if split else (int(row[at]),)))
 
 
 def digits(number: int) -> tuple[int, ...]:
@@ -141,9 +144,9 @@ def digits(number: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _count(rows: NDArray[np.int64], wide: bool) -> NDArray[np.int64]:
+def _count(rows: NDArray[np.int64], split: bool) -> NDArray[np.int64]:
     """Terms of every row (rows, inputs)."""
-    if not wide:
+    if not split:
         return np.asarray(np.count_nonzero(rows, axis=1), np.int64)
     tripled = 3 * np.abs(rows)  # the bits in which x and 3x differ are the digits of x's non-adjacent form
     return np.asarray(np.bitwise_count((tripled ^ np.abs(rows)) >> 1).sum(axis=1, dtype=np.int64))

@@ -1,0 +1,56 @@
+"""Rows of wide inputs: a tree of close rows first, then all their differences summed with their common parts shared."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bwnhw.adders.builder import Builder
+from bwnhw.adders.pairs import share
+from bwnhw.adders.spanning import TRIES, Pairs, row_terms
+
+
+def grow_shared(builder: Builder, rows: NDArray[np.int64], levels: int, height: int, *, exact: bool) -> list[tuple[int, int]]:
+    """(node, factor ±1) of every row of `rows` (rows, inputs), none of them zero, by a tree of at most `height` steps.
+
+    Without `exact` a row may come out negated. Height 0 sums every row by itself. Raises ValueError where the levels don't suffice.
+    """
+    pairs = Pairs(builder, rows, split=True)
+    if height == 0:
+        return share(builder, [row_terms(row, split=True) for row in rows], [levels] * len(rows))
+    firsts = range(min(len(rows), max(1, TRIES // len(rows))))
+    _, parents, heights, signs = min((_tree(pairs, first, height, exact) for first in firsts), key=lambda tree: tree[0])
+    vectors = rows * signs[:, None]
+    scales = [int(pairs.scales[int(signs[row] != signs[parent])][parent, row]) if parent >= 0 else 1 for row, parent in enumerate(parents)]
+    differences = [(vectors[row] - (vectors[parent] if parent >= 0 else 0)) // scales[row] for row, parent in enumerate(parents)]
+    limits = [levels - height + max(0, steps - 1) for steps in heights.tolist()]
+    sums = share(builder, [row_terms(difference, split=True) for difference in differences], limits)
+    made: dict[int, int] = {}
+    turned = sums[parents.tolist().index(-1)][1]  # the first row may come out negated, and all with it
+    for row in np.argsort(heights, kind="stable").tolist():
+        node, factor = sums[row]
+        made[row] = node if parents[row] < 0 else builder.node(((made[int(parents[row])], 1), (node, turned * factor * scales[row])))
+    return [(made[row], turned * int(signs[row])) for row in range(len(rows))]
+
+
+def _tree(pairs: Pairs, first: int, height: int, exact: bool) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(terms of all differences, parents, steps from the first row, signs) of Prim's tree from a first row."""
+    count = len(pairs.own)
+    parents, heights, signs = np.full(count, -1), np.zeros(count, np.int64), np.ones(count, np.int64)
+    signs[first] = pairs.led[first]
+    distance = np.full(count, np.iinfo(np.int64).max // 2)
+    relative = np.zeros(count, np.int64)
+    open_rows = np.ones(count, bool)
+    total, latest = 0, first
+    for _ in range(count - 1):
+        open_rows[latest] = False
+        if heights[latest] < height:
+            both = pairs.terms[:, latest]
+            nearest = np.zeros(count, np.int64) if exact else both.argmin(axis=0)
+            reach = np.take_along_axis(both, nearest[None], axis=0)[0]
+            closer = open_rows & (reach < distance)
+            distance[closer], parents[closer], relative[closer] = reach[closer], latest, nearest[closer]
+        row = int(np.where(open_rows, distance, np.iinfo(np.int64).max).argmin())
+        total += int(distance[row])
+        heights[row] = heights[parents[row]] + 1
+        signs[row] = signs[parents[row]] * (-1 if relative[row] else 1)
+        latest = row
+    return total, parents, heights, signs
