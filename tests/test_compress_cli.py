@@ -55,6 +55,20 @@ def test_compress_with_images(tmp_path, capsys):
     assert status == 0 and "20 images: " in out and "labels" not in out
 
 
+def test_calibration_wins_accuracy_back(tmp_path, capsys):
+    """On images that aren't those it is measured on."""
+    with np.load(zoo.test_images(MODEL), allow_pickle=False) as file:
+        np.savez(tmp_path / "a.npz", x=file["x"][:180])
+        np.savez(tmp_path / "b.npz", x=file["x"][180:], y=file["y"][180:])
+    accuracies = []
+    for extra in ([], ["--calibrate", tmp_path / "a.npz"]):
+        status, _, err = call(capsys, "compress", MODEL, "--bits", "5", "-o", tmp_path / "small.onnx", "--images", tmp_path / "b.npz",
+                              *extra, "--json", tmp_path / "r.json")
+        assert status == 0, err
+        accuracies.append(json.loads((tmp_path / "r.json").read_text())["accuracy"]["after"])
+    assert accuracies[1] > accuracies[0] + 0.05
+
+
 @pytest.mark.train
 def test_compress_and_train(tmp_path, capsys):
     out_file, images = tmp_path / "small.onnx", zoo.test_images(MODEL)

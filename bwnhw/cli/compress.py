@@ -30,6 +30,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--hw-lambda", metavar="X", type=float, default=0.0,
                         help="weight of the distance between codewords against their frequency (default: %(default)s)")
     parser.add_argument("--unit", choices=("kernel", "row"), default="kernel", help="what a codeword is (default: %(default)s)")
+    parser.add_argument("--calibrate", metavar="FILE", type=Path, help="images on which batch norms measure their inputs anew; no labels")
     add_images(parser, "none, and accuracy isn't measured")
     parser.add_argument("--train", metavar="RECIPE", help="fine-tune on a recipe's data, of the model's own architecture")
     parser.add_argument("--data", metavar="FILE", type=Path, help="of the recipe, where its data set is a file (as for train)")
@@ -37,7 +38,10 @@ def add(commands: Any) -> None:
 
 
 def _compress(options: argparse.Namespace) -> None:
+    import numpy as np
+
     from bwnhw import compress
+    from bwnhw.calibrate import recalibrated
     from bwnhw.cli import chain
     from bwnhw.codebooks import Scope, Selection, Unit
     from bwnhw.doctor import versions
@@ -50,6 +54,8 @@ def _compress(options: argparse.Namespace) -> None:
     model = chain.read_model(options.model)
     images = chain.read_images(options.images, model.graph) if options.images else None
     graph = compress.compress(model.graph, selection) if options.train is None else _fine_tuned(options, model, selection)
+    if options.calibrate:
+        graph = recalibrated(graph, chain.read_images(options.calibrate, model.graph)[0].astype(np.float32))
     network = lower(graph)
     changes = compress.changes(model.network, network)
     _show(changes)
