@@ -54,7 +54,7 @@ def test_help_shows_an_example(name: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_commands_of_the_issue_are_there() -> None:
-    assert set(NAMES) == {"train", "inspect", "compress", "generate", "simulate", "estimate", "synth", "run", "doctor", "plan"}
+    assert set(NAMES) == {"train", "inspect", "compress", "generate", "simulate", "estimate", "synth", "run", "doctor", "plan", "explore"}
 
 
 def garbage(path: Path) -> None:

@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Sequence
 
 from bwnhw import __version__
-from bwnhw.cli import compress, doctor, estimate, generate, inspect, plan, run, simulate, synth, train
+from bwnhw.cli import compress, doctor, estimate, explore, generate, inspect, plan, run, simulate, synth, train
 from bwnhw.errors import BwnhwError
 
-COMMANDS = (run, plan, generate, simulate, estimate, synth, inspect, compress, train, doctor)
+COMMANDS = (run, plan, generate, simulate, estimate, explore, synth, inspect, compress, train, doctor)
 INTERRUPTED = 130
 
 

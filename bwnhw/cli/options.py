@@ -32,10 +32,15 @@ def add_folding(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--interval", metavar="N", type=positive, help="at most N cycles from image to image")
     group.add_argument("--fps", metavar="RATE", type=rate, help="at least RATE images per second at the clock")
     group.add_argument("--quickest", action="store_true", help="the least latency")
-    group.add_argument("--device", metavar="NAME", help="there is what this device has, such as zynq7020 or ecp5-25 (bwnhw/devices.toml)")
-    group.add_argument("--luts", metavar="N", type=positive, help="at most N LUTs (default: 70%% of the device's)")
-    group.add_argument("--brams", metavar="N", type=natural, help="at most N block RAMs of 18 kbit (default: the device's)")
-    group.add_argument("--clock", metavar="MHZ", type=clock, help="clock in MHz; turns cycles into images/s (default: the plan's, 200)")
+    add_budget(group)
+
+
+def add_budget(parser: Any) -> None:
+    """How much hardware there is, and its clock."""
+    parser.add_argument("--device", metavar="NAME", help="there is what this device has, such as zynq7020 or ecp5-25 (bwnhw/devices.toml)")
+    parser.add_argument("--luts", metavar="N", type=positive, help="at most N LUTs (default: 70%% of the device's)")
+    parser.add_argument("--brams", metavar="N", type=natural, help="at most N block RAMs of 18 kbit (default: the device's)")
+    parser.add_argument("--clock", metavar="MHZ", type=clock, help="clock in MHz; turns cycles into images/s (default: the plan's, 200)")
 
 
 def add_family(parser: argparse.ArgumentParser) -> None:
