@@ -36,7 +36,7 @@ METHODS: dict[str, Tables] = {
     "cmim": {"binarizer": {"name": "cmim"}, "loss": {"name": "cmim", "strength": 0.1, "negatives": 64}},
     "bd-bnn": {"binarizer": {"name": "ste", "scale": "channel"}, "loss": {"name": "kurtosis", "strength": 0.01}},
     "lns": {"binarizer": {"name": "lns"}, "loss": {"name": "lns"}},
-    "bop": {"binarizer": {"name": "direct"}, "optimizer": {"name": "bop"}},
+    "bop": {"binarizer": {"name": "direct"}, "optimizer": {"name": "bop", "tau": 1e-6, "gamma": 1e-2, "decay": 0.3}},
     "bop2": {"binarizer": {"name": "direct"}, "optimizer": {"name": "bop2"}},
     "qbn, 5 bits": {"codebook": {"name": "qbn", "bits": 5, "warm_up": 0.5}},
     "snn, 5 bits": {"codebook": {"name": "snn", "bits": 5}},
