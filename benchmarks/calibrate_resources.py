@@ -5,7 +5,7 @@
 Every design is synthesised once per family with its blocks kept apart, so that each is counted where it works. `--write` replaces
 bwnhw/coefficients.json. The designs are drawn at random and none is of the zoo; whole designs of the zoo are held against their
 estimates by estimate_vs_synth.py. Takes about half an hour on one core. `--reuse` takes the counts of an earlier `--json FILE` and
-synthesises only what is missing there.
+synthesises only the blocks that are missing there (take out those whose generator changed, and "rest").
 """
 
 import argparse
@@ -33,7 +33,7 @@ from bwnhw.rtl.top import build
 from bwnhw.structure import Bill, Block, bill, credits, shell, stage_blocks
 
 TARGET = Path(__file__).parent.parent / "bwnhw" / "coefficients.json"
-SEEDS = (*range(15), 20)  # every feature occurs in at least one of these designs
+SEEDS = (0, 3, 4, 8, 11, 13, 20)  # every feature occurs in at least one of these designs
 Row = dict[str, Any]
 
 
@@ -53,8 +53,11 @@ def block_names(laid: Design) -> list[tuple[str, Block]]:
     return named
 
 
-def synthesised(seed: int, family: str) -> tuple[dict[str, Row], str]:
-    """Counts of every block of a random design by the name of its module, and of what lies between them as "rest"; Yosys' version."""
+def synthesised(seed: int, family: str, known: dict[str, Row]) -> tuple[dict[str, Row], str]:
+    """Counts of every block of a random design by the name of its module, and of what lies between them as "rest"; Yosys' version.
+
+    Blocks whose counts are `known` are left out of the synthesis.
+    """
     network, plan = draw(seed)
     top = build(network, replace(plan, family=family))
     names = {f"net_{name}" for name, _ in block_names(top.design)}
@@ -64,10 +67,14 @@ def synthesised(seed: int, family: str) -> tuple[dict[str, Row], str]:
         (Path(folder) / "net.v").write_text(text)
         script = SCRIPTS[family].format(top="net").removesuffix(FLATTENED)
         flatten = f"setattr -mod -unset keep_hierarchy *; setattr -mod -set keep_hierarchy 1 {' '.join(sorted(names))}; flatten; opt_clean"
-        tool = run_yosys([*yosys_command(None), "-p", f"read_verilog net.v; {script} {flatten}; write_json net.json"], folder, 7200)
+        left_out = "".join(f"blackbox net_{name}; " for name in known)
+        command = f"read_verilog net.v; {left_out}{script} {flatten}; write_json net.json"
+        tool = run_yosys([*yosys_command(None), "-p", command], folder, 7200)
         modules = json.loads((Path(folder) / "net.json").read_text())["modules"]
-    counts: dict[str, Row] = {}
+    counts = dict(known)
     for name, module in modules.items():
+        if name.removeprefix("net_") in known:
+            continue
         cells = {label: cell for label, cell in module["cells"].items() if not cell["type"].startswith("net_")}
         if name == "net" or name in names:
             found = count({"modules": {name: {"cells": cells}}}, family)
@@ -142,8 +149,8 @@ def main() -> None:
     for seed in SEEDS:
         for family in FAMILIES:
             known = measured.setdefault(family, {})
-            if str(seed) not in known:
-                known[str(seed)], measured["tool"] = synthesised(seed, family)
+            if "rest" not in known.get(str(seed), {}):
+                known[str(seed)], measured["tool"] = synthesised(seed, family, known.get(str(seed), {}))
                 print(f"{family}: design {seed} of {SEEDS}", file=sys.stderr, flush=True)
         if options.json:
             write_text(options.json, json.dumps({"counts": measured}, indent=1) + "\n")
