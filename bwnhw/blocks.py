@@ -316,8 +316,12 @@ class Port:
 
 @dataclass(frozen=True)
 class Design:
-    """The whole accelerator. Input elements are packed without gaps; output elements are extended to whole bytes each."""
+    """The whole accelerator. Input elements are packed without gaps; output elements are extended to whole bytes each.
+
+    `loadable`: its tables are memories that are filled at run time (`bwnhw.loading`).
+    """
 
     input: Port
     stages: tuple[Stage, ...]
     output: Port
+    loadable: bool = False

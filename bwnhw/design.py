@@ -25,6 +25,7 @@ from bwnhw.errors import PlanError
 from bwnhw.geometry import Geometry
 from bwnhw.network import Add, ArgMax, Conv, Ints, Node, Pool, Scale, Threshold, Topology, WeightCode
 from bwnhw.plan import Engine, Plan
+from bwnhw.worst_case import worst_case
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def design(topology: Topology, plan: Plan) -> Design:
     Raises PlanError where the plan can't be honoured (a folding larger than the layer, planes that don't divide, no engine for
     a conv) or where the topology forks or joins, for which there is no hardware yet.
     """
-    nodes = topology.nodes
+    nodes = (worst_case(topology) if plan.loadable else topology).nodes
     for index, node in enumerate(nodes):
         if index and node.src != (index - 1,) or isinstance(node, Add):
             raise PlanError(f"node {index} ({type(node).__name__}): hardware needs a chain of layers, but it forks or joins")
@@ -59,7 +60,7 @@ def design(topology: Topology, plan: Plan) -> Design:
     if not stages:
         raise PlanError("the network has no layer: nothing to build")
     return Design(Port(plan.input_lanes, source.bits, source.pixels * source.channels // plan.input_lanes, source.signed),
-                  tuple(stages), Port(flow.lanes, flow.ints.bits, flow.ints.pixels * flow.groups, flow.ints.signed))
+                  tuple(stages), Port(flow.lanes, flow.ints.bits, flow.ints.pixels * flow.groups, flow.ints.signed), plan.loadable)
 
 
 def lay_stage(nodes: tuple[Node, ...], index: int, flow: Flow, plan: Plan, number: int) -> tuple[Stage, Flow]:

@@ -36,6 +36,8 @@ class Plan:
     `fifos` and `buffers` override the computed depth (in beats) of the output FIFO / window buffer of the stage that
     computes a node, by node index. `clock_mhz` is only for turning cycles into images per second. `family` is the FPGA family for whose
     LUTs the arrays are shaped ("xc7": six inputs, "ecp5": four); the hardware works on any.
+    `loadable`: weights, thresholds and the like are loaded at run time, so that one design serves every network of a topology; an
+    engine's `memory` then says where its weights are kept.
     """
 
     engines: tuple[tuple[int, Engine], ...]
@@ -44,6 +46,7 @@ class Plan:
     buffers: tuple[tuple[int, int], ...] = ()
     clock_mhz: float = 200.0
     family: str = "xc7"
+    loadable: bool = False
 
     def engine(self, node: int) -> Engine:
         """The engine of conv `node`; PlanError where the plan names none."""
@@ -56,7 +59,7 @@ class Plan:
 def to_json(plan: Plan) -> str:
     """Canonical JSON text of a plan (ends with a newline)."""
     data = {"format": "bwnhw-plan", "version": 1, "family": plan.family, "clock_mhz": plan.clock_mhz, "input_lanes": plan.input_lanes,
-            "engines": {str(node): asdict(engine) for node, engine in plan.engines},
+            "loadable": plan.loadable, "engines": {str(node): asdict(engine) for node, engine in plan.engines},
             "fifos": {str(node): depth for node, depth in plan.fifos},
             "buffers": {str(node): depth for node, depth in plan.buffers}}
     return json.dumps(data, indent=2) + "\n"
@@ -64,7 +67,8 @@ def to_json(plan: Plan) -> str:
 
 def from_json(text: str) -> Plan:
     """Read a plan back; every field checked, unknown fields refused by name. Raises PlanError."""
-    data = _object(_parse(text), "plan", {"format", "version", "family", "clock_mhz", "input_lanes", "engines", "fifos", "buffers"})
+    data = _object(_parse(text), "plan", {"format", "version", "family", "clock_mhz", "input_lanes", "loadable", "engines", "fifos",
+                                          "buffers"})
     if data.get("format") != "bwnhw-plan" or data.get("version") != 1:
         raise PlanError(f"plan: expected format 'bwnhw-plan' version 1, found {data.get('format')!r} {data.get('version')!r}")
     engines = []
@@ -82,7 +86,8 @@ def from_json(text: str) -> Plan:
     depths = {key: tuple((node, _positive(depth, f"plan: {key} {node}")) for node, depth in _nodes(data, key))
               for key in ("fifos", "buffers")}
     return Plan(tuple(engines), _positive(data.get("input_lanes", 1), "plan: input_lanes"), depths["fifos"], depths["buffers"],
-                float(clock), _choice(data.get("family", "xc7"), FAMILIES, "plan: family"))
+                float(clock), _choice(data.get("family", "xc7"), FAMILIES, "plan: family"),
+                _flag(data.get("loadable", False), "plan: loadable"))
 
 
 def _parse(text: str) -> Any:
@@ -114,6 +119,12 @@ def _choice(value: Any, known: tuple[str, str], where: str) -> str:
     if value not in known:
         raise PlanError(f"{where} must be {known[0]!r} or {known[1]!r}, not {value!r}")
     return str(value)
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise PlanError(f"{where} must be true or false, not {value!r}")
+    return value
 
 
 def _positive(value: Any, where: str) -> int:

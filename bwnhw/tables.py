@@ -90,6 +90,22 @@ def threshold_tables(params: ThresholdParams, block: Thresholds) -> tuple[NDArra
     return thresholds.reshape(block.groups, block.lanes, block.levels), flips.reshape(block.groups, block.lanes)
 
 
+def search_trees(thresholds: NDArray[np.int64], flips: NDArray[np.bool_], block: Thresholds) -> list[NDArray[np.int64]]:
+    """Per stage k the thresholds (lanes, groups, 2**k) by the k code bits found before.
+
+    `levels` thresholds become 2**out_bits − 1: more that are never reached or, where a channel flips, more that always are. Then
+    code = count, or its complement: levels − count = (2**out_bits − 1) − (count + always reached ones). A flipping channel's tree is
+    mirrored, since it is walked by the bits of its code.
+    """
+    low, high = (-1 << block.bits - 1, 1 << block.bits - 1) if block.signed else (0, 1 << block.bits)
+    size = (1 << block.out_bits) - 1
+    full = np.full((block.groups, block.lanes, size), high, np.int64)
+    full[..., :block.levels] = np.clip(thresholds, low, high)
+    padded = np.concatenate([np.full((block.groups, block.lanes, size - block.levels), low), full[..., :block.levels]], axis=-1)
+    full = np.where(flips[..., None], padded[..., ::-1], full).transpose(1, 0, 2)
+    return [full[..., (1 << block.out_bits - 1 - k) - 1::1 << block.out_bits - k] for k in range(block.out_bits)]
+
+
 def reduce_flips(params: PoolParams, block: Reduce) -> NDArray[np.bool_]:
     """flips (groups, lanes) of a pool."""
     flips = np.zeros(block.groups * block.lanes, bool)

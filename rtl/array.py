@@ -12,10 +12,12 @@ from amaranth.lib.wiring import In, Out
 
 from bwnhw.blocks import Array, Window
 from bwnhw.rtl.edge import MarkSignature
+from bwnhw.rtl.loaded_row import LoadedRow
 from bwnhw.rtl.pe import columns, fold_bits
 from bwnhw.rtl.pipeline import delay
-from bwnhw.rtl.row import Row, row_tables
+from bwnhw.rtl.row import BareRow, Row, row_tables
 from bwnhw.rtl.signatures import BeatSignature, FlowSignature
+from bwnhw.rtl.store import LOAD_PORTS, chain
 from bwnhw.tables import ArrayTables
 
 SEGMENT = 8  # lanes whose parity is found in one cycle
@@ -25,12 +27,13 @@ class SystolicArray(wiring.Component):
     """The array with its accumulators; formulas and timing in `bwnhw.blocks.Array`.
 
     Ports: `i` a window's beats, one per cycle; `o` a flow of one beat of `pe` elements per group, `latency` cycles after the group's
-    last beat.
+    last beat. Without `tables` they are loaded at run time, through `load_i` and `load_o`, the load chain (`bwnhw.rtl.store`).
     """
 
-    def __init__(self, block: Array, tables: ArrayTables, window: Window) -> None:
+    def __init__(self, block: Array, tables: ArrayTables | None, window: Window) -> None:
         self._block, self._tables = block, tables
-        super().__init__({"i": In(BeatSignature(window)), "o": Out(FlowSignature(block.pe, block.out_bits))})
+        ports = {"i": In(BeatSignature(window)), "o": Out(FlowSignature(block.pe, block.out_bits))}
+        super().__init__(ports if tables else ports | LOAD_PORTS)
 
     @property
     def latency(self) -> int:
@@ -43,7 +46,7 @@ class SystolicArray(wiring.Component):
         acts, folds, marks = self._skewed(m)
         rows = []
         for r in range(block.pe):
-            m.submodules[f"row_r{r}"] = row = Row(block, row_tables(self._tables, r))
+            m.submodules[f"row_r{r}"] = row = self._row(r)
             m.d.comb += row.acts_i.eq(acts)
             if fold_bits(block):
                 m.d.comb += row.fold_i.eq(folds)
@@ -54,7 +57,15 @@ class SystolicArray(wiring.Component):
             rows.append(row)
         outputs = [self._aligned(m, row, block.pe - 1 - r, f"out_r{r}") for r, row in enumerate(rows)]
         m.d.comb += [self.o.payload.eq(Cat(*outputs)), self.o.valid.eq(rows[-1].o.valid)]
+        if self._tables is None:
+            chain(m, self, rows)
         return m
+
+    def _row(self, number: int) -> BareRow:
+        """A row of constants, or one to be loaded: the load chain winds through the array like a snake."""
+        if self._tables is None:
+            return LoadedRow(self._block, backwards=number % 2 == 1)
+        return Row(self._block, row_tables(self._tables, number))
 
     def _skewed(self, m: Module) -> tuple[Value, Value, dict[str, Value]]:
         """Activations and fold counters of all columns, column c delayed by c cycles; the marks of the right edge."""
@@ -86,7 +97,7 @@ class SystolicArray(wiring.Component):
         before = [Const(0, 1), *accumulate(totals, xor)]
         return code ^ Cat(Const(0, 1) if lane % 2 else before[lane // SEGMENT] for lane in range(len(bits)))
 
-    def _aligned(self, m: Module, row: Row, cycles: int, name: str) -> Value:
+    def _aligned(self, m: Module, row: BareRow, cycles: int, name: str) -> Value:
         """The row's result, `cycles` later, when the last row's is there: one register that holds it where the next result isn't
         sooner, else a line of them."""
         if 1 < cycles <= self._block.group_beats:
@@ -94,7 +105,7 @@ class SystolicArray(wiring.Component):
         return delay(m, row.o.payload, cycles, name)
 
     @staticmethod
-    def _held(m: Module, row: Row, name: str) -> Value:
+    def _held(m: Module, row: BareRow, name: str) -> Value:
         held = Signal.like(row.o.payload, name=name, reset_less=True)
         with m.If(row.o.valid):
             m.d.sync += held.eq(row.o.payload)

@@ -5,10 +5,12 @@ from amaranth.lib import wiring
 from numpy.typing import NDArray
 
 from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Thresholds, Unrolled, Window
+from bwnhw.errors import PlanError
 from bwnhw.rtl.array import SystolicArray
 from bwnhw.rtl.best import ArgMaxUnit
 from bwnhw.rtl.reduce import Reducer
 from bwnhw.rtl.scaler import ScaleUnit
+from bwnhw.rtl.store import BAKED, Loaded
 from bwnhw.rtl.thresholds import Thresholder
 from bwnhw.rtl.unrolled import UnrolledUnit
 from bwnhw.tables import ArrayTables
@@ -16,6 +18,24 @@ from bwnhw.unrolled import UnrolledTables
 
 Tables = (ArrayTables | UnrolledTables | NDArray[np.bool_] | tuple[NDArray[np.int64], NDArray[np.bool_]]
           | tuple[NDArray[np.int64], NDArray[np.int64]] | None)
+
+
+def load_core(block: Core, window: Window | None = None) -> wiring.Component:
+    """The component of a core whose tables are loaded at run time, with ports `load_i` and `load_o` where it has any."""
+    match block:
+        case Array() if window:
+            return SystolicArray(block, None, window)
+        case Reduce() if window:
+            return Reducer(block, np.zeros((block.groups, block.lanes), bool), window, Loaded() if block.flips else BAKED)
+        case Thresholds():
+            blank = np.zeros((block.groups, block.lanes, block.levels), np.int64)
+            return Thresholder(block, blank, blank[..., 0] > 0, Loaded())
+        case Scaler():
+            none = np.zeros((block.groups, block.lanes), np.int64)
+            return ScaleUnit(block, none, none, Loaded())
+        case Best():
+            return ArgMaxUnit(block)
+    raise PlanError(f"loadable: a {type(block).__name__} is made of its values, so expected a core that reads them from tables")
 
 
 def build_core(block: Core, tables: Tables, window: Window | None = None) -> wiring.Component:

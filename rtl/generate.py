@@ -6,7 +6,7 @@ The folder needs nothing outside itself and can be moved. The same input gives t
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from bwnhw.plan import Plan
 from bwnhw.plan import to_json as plan_to_json
 from bwnhw.rtl.emit import emit, yosys_version
 from bwnhw.rtl.names import checked_prefix
-from bwnhw.rtl.sidecar import FORMAT, VERSION, describe, to_json
-from bwnhw.rtl.top import Top, build
+from bwnhw.rtl.sidecar import FORMAT, TABLES, VERSION, describe, to_json
+from bwnhw.rtl.top import Top, build, load
 from bwnhw.rtl.waivers import WAIVERS
+from bwnhw.worst_case import worst_case
 
 MODEL, PLAN, LINT = "model.onnx", "plan.json", "lint.vlt"
 _LARGEST_SIDECAR = 1 << 22  # bytes; plans and names are far smaller
@@ -63,13 +64,19 @@ def generate(network: Network, plan: Plan, model_bytes: bytes, out: Path, prefix
     versions = {"bwnhw": __version__, "amaranth": metadata.version("amaranth"), "yosys": yosys_version()}
     top = build(network, plan)
     plan_text = plan_to_json(plan)
+    binaries = {MODEL: model_bytes}
     sha256 = {"model": _digest(model_bytes), "plan": _digest(plan_text.encode())}
+    if plan.loadable:
+        network = replace(network, topology=worst_case(network.topology))
+        binaries[TABLES] = load(network, plan).astype("<u4").tobytes()
+        sha256["tables"] = _digest(binaries[TABLES])
     verilog = _header(prefix, sha256, versions) + emit(top, prefix)
     sidecar = to_json(describe(network, plan, top.design, prefix, sha256 | {"verilog": _digest(verilog.encode())}, versions))
     texts = {f"{prefix}.v": verilog, f"{prefix}.json": sidecar, PLAN: plan_text, f"{prefix}.f": f"{prefix}.v\n",
              f"{prefix}_template.v": _template(top, prefix), LINT: _lint(prefix)}
     with new_folder(out, "*") as folder:  # "*": what may be replaced was decided above
-        write_bytes(folder / MODEL, model_bytes)
+        for name, data in binaries.items():
+            write_bytes(folder / name, data)
         for name, text in texts.items():
             write_text(folder / name, text)
     return Generated(out, prefix, json.loads(sidecar))
@@ -86,7 +93,8 @@ def read(folder: Path) -> Generated:
         raise InputError(f"{path.name}: expected a side-car of version {VERSION} for {path.stem}, found {str(data.get('version'))[:20]} "
                          f"for {str(prefix)[:40]!a}")
     generated = Generated(folder, checked_prefix(path.stem), data)
-    for what, file in (("model", generated.model), ("plan", generated.plan), ("verilog", generated.verilog)):
+    files = {"model": generated.model, "plan": generated.plan, "verilog": generated.verilog}
+    for what, file in (files | ({"tables": folder / TABLES} if "tables" in sha256 else {})).items():
         if not file.is_file():
             raise InputError(f"{folder}: expected {file.name}, which the side-car names, found none")
         if _digest(file.read_bytes()) != sha256.get(what):
@@ -114,8 +122,9 @@ def _sidecar(path: Path) -> dict[str, Any] | None:
 
 
 def _header(prefix: str, sha256: Mapping[str, str], versions: Mapping[str, str]) -> str:
+    weights = "; its weights are loaded" if "tables" in sha256 else ", its weights included"
     made_by = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return (f"// {prefix}: a trained network as hardware, its weights included. Made by {made_by}.\n"
+    return (f"// {prefix}: a trained network as hardware{weights}. Made by {made_by}.\n"
             f"// model SHA-256 {sha256['model']}\n// plan SHA-256 {sha256['plan']}\n\n")
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from amaranth import Const, Module, Shape, Signal, Value, signed
+from numpy.typing import NDArray
 
 
 def delay(m: Module, value: Value, cycles: int, name: str, *, init: int = 0, reset_less: bool = True) -> Value:
@@ -41,6 +43,11 @@ def lookup(m: Module, index: Value, entries: Sequence[int], shape: Shape, name: 
         with m.Default():
             m.d.comb += result.eq(entries[-1])
     return result
+
+
+def words(bits: NDArray[np.bool_]) -> list[int]:
+    """(depth, lanes) bits to one number per row, lane 0 in the lowest bit."""
+    return [int.from_bytes(np.packbits(row, bitorder="little").tobytes(), "little") for row in bits]
 
 
 def elements(payload: Value, lanes: int, bits: int, *, is_signed: bool) -> list[Value]:

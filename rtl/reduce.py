@@ -7,19 +7,20 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from bwnhw.blocks import Reduce, Window
-from bwnhw.rtl.pipeline import element_shape, elements, lookup, next_group
+from bwnhw.rtl.pipeline import element_shape, elements, next_group, words
 from bwnhw.rtl.signatures import BeatSignature, FlowSignature
+from bwnhw.rtl.store import BAKED, Store
 
 
 class Reducer(wiring.Component):
     """Max or sum over the beats of a group; formulas and timing in `bwnhw.blocks.Reduce`.
 
-    `flips` bool (groups, lanes). Ports: `i` a window's beats, `o` a flow of one beat per group.
+    `flips` bool (groups, lanes), from `store`. Ports: `i` a window's beats, `o` a flow of one beat per group.
     """
 
-    def __init__(self, block: Reduce, flips: NDArray[np.bool_], window: Window) -> None:
-        self._block, self._flips = block, flips
-        super().__init__({"i": In(BeatSignature(window)), "o": Out(FlowSignature(block.lanes, block.out_bits))})
+    def __init__(self, block: Reduce, flips: NDArray[np.bool_], window: Window, store: Store = BAKED) -> None:
+        self._block, self._flips, self._store = block, flips, store
+        super().__init__({"i": In(BeatSignature(window)), "o": Out(FlowSignature(block.lanes, block.out_bits)), **store.ports})
 
     @property
     def latency(self) -> int:
@@ -44,15 +45,17 @@ class Reducer(wiring.Component):
             held.append(acc)
         if block.flips:
             held = self._flipped(m, held, done)
+        self._store.link(m, self)
         m.d.comb += self.o.payload.eq(Cat(*held))
         return m
 
     def _flipped(self, m: Module, held: list[Signal], done: Signal) -> list[Signal]:
         """The results, subtracted from the greatest code where (group, lane) flips."""
         group = next_group(m, self.o.valid, self._block.groups)
+        flips = self._store.table(m, group, words(self._flips), unsigned(self._block.lanes), "flips")
         results = []
         for lane, acc in enumerate(held):
-            flip = lookup(m, group, self._flips[:, lane].astype(int).tolist(), unsigned(1), f"flip_l{lane}")
+            flip = flips[lane]
             result = Signal(self._block.out_bits, name=f"result_l{lane}")
             if self._block.hi == (1 << self._block.out_bits) - 1:  # an inversion, which takes no carry chain
                 m.d.comb += result.eq(acc ^ flip.replicate(self._block.out_bits))

@@ -9,12 +9,14 @@ from fractions import Fraction
 from typing import Any
 
 from bwnhw.blocks import Design, Stage
+from bwnhw.loading import WORD, LoadTable, load_tables, signature
 from bwnhw.network import ArgMax, Input, Network, Pool, Threshold, Topology
 from bwnhw.plan import Plan
 from bwnhw.plan import to_json as plan_to_json
 from bwnhw.rtl.shell import element_bytes, input_bits, output_bits
 
 FORMAT, VERSION = "bwnhw-sidecar", 1
+TABLES = "tables.bin"
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,30 @@ class StageSide:
 
 
 @dataclass(frozen=True)
+class LoadSide:
+    """s_axis_load: `words` of `tdata_bits` in all, tlast on the last one, which is `signature`.
+
+    Before it come the `tables` in this order, each `depth` words, entry 0 first, its `bits` in the low bits of the word. `file` holds the
+    words of the model in the folder, little-endian.
+    """
+
+    file: str
+    tdata_bits: int
+    words: int
+    signature: int
+    tables: tuple[LoadTable, ...]
+
+
+@dataclass(frozen=True)
 class SideCar:
-    """Everything about a generated design; `origins` maps a node to the model's tensor that it stands for."""
+    """Everything about a generated design; `origins` maps a node to the model's tensor that it stands for; `load` is null unless its
+    tables are loaded at run time."""
 
     top: str
     input: InputSide
     output: OutputSide
     stages: tuple[StageSide, ...]
+    load: LoadSide | None
     origins: dict[str, str]
     plan: dict[str, Any]
     sha256: dict[str, str]
@@ -97,8 +116,8 @@ def describe(network: Network, plan: Plan, design: Design, prefix: str, sha256: 
     """The side-car of a design. `sha256`: of "model", "plan" and "verilog"; `versions`: of what made it."""
     origins = {str(index): meaning.tensor for index, meaning in enumerate(network.meanings) if meaning}
     return SideCar(prefix, _input(network, design), _output(network, design),
-                   tuple(_stage(network.topology, stage) for stage in design.stages), origins, json.loads(plan_to_json(plan)), sha256,
-                   versions)
+                   tuple(_stage(network.topology, stage) for stage in design.stages), _load(design), origins,
+                   json.loads(plan_to_json(plan)), sha256, versions)
 
 
 def to_json(sidecar: SideCar) -> str:
@@ -129,6 +148,13 @@ def _kind(topology: Topology) -> str:
     while isinstance(node, Pool):
         node = topology.nodes[node.src[0]]
     return "argmax" if isinstance(node, ArgMax) else "codes" if isinstance(node, Threshold | Input) else "scores"
+
+
+def _load(design: Design) -> LoadSide | None:
+    if not design.loadable:
+        return None
+    tables = load_tables(design)
+    return LoadSide(TABLES, WORD, 1 + sum(table.depth for table in tables), signature(design), tables)
 
 
 def _texts(values: tuple[Fraction, ...]) -> tuple[str, ...]:

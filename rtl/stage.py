@@ -11,10 +11,11 @@ from amaranth.lib.wiring import In, Out
 
 from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
 from bwnhw.network import Conv, ConvParams, Network, PoolParams, ScaleParams, ThresholdParams
-from bwnhw.rtl.core import Tables, build_core
+from bwnhw.rtl.core import Tables, build_core, load_core
 from bwnhw.rtl.fifo import CreditFifo, Credits
 from bwnhw.rtl.resize import Downsizer, Upsizer
 from bwnhw.rtl.signatures import StreamSignature
+from bwnhw.rtl.store import LOAD_PORTS, chain
 from bwnhw.rtl.window import SlidingWindow
 from bwnhw.rtl.window_control import loop
 from bwnhw.tables import array_tables, reduce_flips, scale_tables, threshold_tables
@@ -53,21 +54,30 @@ def _core_tables(network: Network, core: Core, index: int, fused: int | None, wi
 
 
 class StageUnit(wiring.Component):
-    """The hardware of a stage. Ports: `i` and `o`, streams as its first and last block have them; `busy`, `fed` of its window if any."""
+    """The hardware of a stage, its tables None where they are loaded at run time.
 
-    def __init__(self, stage: Stage, tables: Sequence[Tables]) -> None:
-        self._stage, self._tables = stage, tables
+    Ports: `i` and `o`, streams as its first and last block have them; `busy`, `fed` of its window if any; `load_i`, `load_o`, the load
+    chain, if there is something to load.
+    """
+
+    def __init__(self, stage: Stage, tables: Sequence[Tables] | None) -> None:
+        self._stage = stage
+        if tables is None:
+            self._cores = [load_core(core, stage.window) for core in stage.cores]
+        else:
+            self._cores = [build_core(core, values, stage.window) for core, values in zip(stage.cores, tables, strict=True)]
+        self._loaded = [core for core in self._cores if "load_i" in core.signature.members]
         super().__init__({
             "i": In(_input_signature(stage)),
             "o": Out(StreamSignature(stage.fifo.lanes, stage.fifo.bits)),
-        } | ({"busy": Out(1), "fed": Out(1)} if stage.window else {}))
+        } | ({"busy": Out(1), "fed": Out(1)} if stage.window else {}) | (LOAD_PORTS if self._loaded else {}))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         stage = self._stage
         m.submodules.credits = credits = Credits(stage.fifo.depth)
         m.submodules.fifo = fifo = CreditFifo(stage.fifo)
-        cores = [build_core(core, tables, stage.window) for core, tables in zip(stage.cores, self._tables, strict=True)]
+        cores = self._cores
         for number, (core, unit) in enumerate(zip(stage.cores, cores, strict=True)):
             m.submodules[f"{type(core).__name__.lower()}_{number}"] = unit
         source = self._resized(m)
@@ -82,6 +92,8 @@ class StageUnit(wiring.Component):
             wiring.connect(m, before.o, after.i)
         wiring.connect(m, fifo.o, wiring.flipped(self.o))
         m.d.comb += credits.give.eq(self.o.valid & self.o.ready)
+        if self._loaded:
+            chain(m, self, self._loaded)
         return m
 
     def _resized(self, m: Module) -> wiring.PureInterface:

@@ -36,9 +36,11 @@ struct Job {
     int64_t last_errors, frame_errors;     // beats with a wrong tlast; cycles with frame_error
     int64_t done;          // images finished, read by another thread
     int64_t cancel;        // set by another thread
+    const uint32_t* load;  // words for s_axis_load, of a design that has it
+    int64_t load_words;
 };
 
-enum Status { FINISHED = 0, STUCK = 1, CANCELLED = 2, UNSEEN = 3 };
+enum Status { FINISHED = 0, STUCK = 1, CANCELLED = 2, UNSEEN = 3, UNLOADED = 4 };
 
 static constexpr int RESET_CYCLES = 8;
 static constexpr int64_t POLL_CYCLES = 4096;
@@ -117,6 +119,36 @@ static bool find_all(const Job* job, VerilatedContext* context, std::vector<Stre
     return true;
 }
 
+static void clock(Vtop& dut) {
+    dut.aclk = 0;
+    dut.eval();
+    dut.aclk = 1;
+    dut.eval();
+}
+
+#ifdef LOADABLE
+// Send the words; whether the design then says that it is loaded.
+static bool load(Vtop& dut, const Job* job) {
+    for (int64_t word = 0, idle = 0; word < job->load_words;) {
+        dut.s_axis_load_tvalid = 1;
+        dut.s_axis_load_tdata = job->load[word];
+        dut.s_axis_load_tlast = word + 1 == job->load_words;
+        dut.aclk = 0;
+        dut.eval();
+        idle = dut.s_axis_load_tready ? 0 : idle + 1;
+        word += dut.s_axis_load_tready;
+        dut.aclk = 1;
+        dut.eval();
+        if (idle > job->idle_limit) return false;
+    }
+    dut.s_axis_load_tvalid = 0;
+    for (int64_t cycle = 0; !dut.loaded && cycle < job->idle_limit; cycle++) clock(dut);
+    return dut.loaded;
+}
+#else
+static bool load(Vtop&, const Job*) { return true; }
+#endif
+
 extern "C" int bwnhw_run(Job* job) {
     const auto context = std::make_unique<VerilatedContext>();
     if (job->seed) {
@@ -133,13 +165,9 @@ extern "C" int bwnhw_run(Job* job) {
     dut->aresetn = 0;
     dut->s_axis_tvalid = 0;
     dut->m_axis_tready = 0;
-    for (int i = 0; i < RESET_CYCLES; i++) {
-        dut->aclk = 0;
-        dut->eval();
-        dut->aclk = 1;
-        dut->eval();
-    }
+    for (int i = 0; i < RESET_CYCLES; i++) clock(*dut);
     dut->aresetn = 1;
+    if (!load(*dut, job)) return UNLOADED;
 
     const int64_t to_send = job->images * job->in_beats;
     const int64_t to_receive = job->images * job->out_beats;

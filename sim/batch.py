@@ -81,25 +81,28 @@ class _Job(ctypes.Structure):
         "usage")] + [
         (name, ctypes.c_int64) for name in (
             "source_cycles", "sink_cycles", "streams", "arrays", "images", "in_beats", "in_bytes", "out_beats", "out_bytes", "idle_limit",
-            "seed", "source_gap", "sink_gap", "sent", "received", "cycles", "last_errors", "frame_errors", "done", "cancel")]
+            "seed", "source_gap", "sink_gap", "sent", "received", "cycles", "last_errors", "frame_errors", "done", "cancel")] + [
+        ("load", ctypes.c_void_p), ("load_words", ctypes.c_int64)]
 
 
 def run_batch(interface: Interface, codes: NDArray[np.integer], *, jobs: int = 1, progress: Progress | None = None,
               traffic: Traffic = Traffic(), trace: Trace = STEADY, stages: bool = False, idle_limit: int = 1 << 20,
-              cache: Path | None = None, level: int = 1) -> BatchResult:
+              cache: Path | None = None, level: int = 1, load: NDArray[np.uint32] | None = None) -> BatchResult:
     """Push codes (N, C, H, W) through the design; `jobs` runs share the images and go on at once.
 
     `trace` says when source and sink play along, counted from each run's first input handshake, beside the random pauses of `traffic`.
     `stages` looks at the stream that leaves every stage, and at what the arrays do, too. `progress(done, total)` is called about five
-    times a second. `level` is the C++ compiler's optimisation, 0..3. Raises MismatchError where the design stops answering (no handshake
-    on either port in `idle_limit` cycles), sets tlast on a wrong beat or reports a frame error; MissingError, ToolError as
+    times a second. `level` is the C++ compiler's optimisation, 0..3. `load`: the words that a loadable design is loaded with first,
+    those in its folder unless given. Raises MismatchError where the design stops answering (no handshake on either port in
+    `idle_limit` cycles), isn't loaded by the words, sets tlast on a wrong beat or reports a frame error; MissingError, ToolError as
     `bwnhw.sim.verilator.build`; InputError for codes that don't fit or a trace that nothing can come of.
     """
     tools = find_tools()
     jobs = max(1, min(jobs, len(codes)))
     cache = cache or default_cache()
     seen = _Seen(interface.stages if stages else (), interface.top)
-    library = ctypes.CDLL(str(build(seen.harness(cache), interface, cache, tools, jobs, level)))
+    library = ctypes.CDLL(str(build(harness(seen.harness(cache), interface), interface, cache, tools, jobs, level)))
+    words = np.ascontiguousarray(folder_words(interface) if load is None else load, np.uint32)
     source, sink = (np.array(pattern, np.uint8) for pattern in (trace.checked().source, trace.sink))
     beats = np.ascontiguousarray(pack(codes, interface.source))
     output = np.zeros((len(codes), interface.sink.beats, interface.sink.beat_bytes), np.uint8)
@@ -114,13 +117,24 @@ def run_batch(interface: Interface, codes: NDArray[np.integer], *, jobs: int = 1
             last=last[start:].ctypes.data, images=stop - start, in_beats=interface.source.beats, in_bytes=interface.source.beat_bytes,
             out_beats=interface.sink.beats, out_bytes=interface.sink.beat_bytes, idle_limit=idle_limit, seed=traffic.seed,
             source_gap=traffic.source_gap, sink_gap=traffic.sink_gap, source=source.ctypes.data, source_cycles=len(source),
-            sink=sink.ctypes.data, sink_cycles=len(sink), **seen.fields(times[-1], used)))
+            sink=sink.ctypes.data, sink_cycles=len(sink), load=words.ctypes.data,
+            load_words=len(words), **seen.fields(times[-1], used)))
     statuses = _run_all(library, runs, len(codes), progress)
     for start, run, status in zip(starts, runs, statuses, strict=False):
         _check(interface, run, status, start)
     stage_first, stage_last = np.concatenate(times, axis=2)
     return BatchResult(unpack(output, interface.sink), first, last, stage_first, stage_last, tuple(starts[:-1]),
                        seen.usage(usage, sum(run.cycles for run in runs)), {"verilator": f"{tools.version} ({tools.origin})"})
+
+
+def folder_words(interface: Interface) -> NDArray[np.uint32]:
+    """The words that load the folder's model; none where its weights are in the Verilog."""
+    return np.fromfile(interface.tables, "<u4").astype(np.uint32) if interface.tables else np.zeros(0, np.uint32)
+
+
+def harness(base: Harness, interface: Interface) -> Harness:
+    """The library's harness, which knows s_axis_load where the design has it."""
+    return replace(base, compile=(*base.compile, "-DLOADABLE")) if interface.tables else base
 
 
 class _Seen:
@@ -190,6 +204,9 @@ def _check(interface: Interface, run: _Job, status: int, start: int) -> None:
                             f"{run.images * run.in_beats} input beats had been taken")
     if status == 3:
         raise BwnhwError(f"{interface.top}: Verilator shows no signals of the stages' streams, expected those of the side-car")
+    if status == 4:
+        raise MismatchError(f"{interface.top}: expected `loaded` to rise after the load, but it stays low after {run.load_words} words: "
+                            "too few, too many, or another design's")
     if status != 0:
         raise BwnhwError(f"{where}: the batch run ended with status {status}")
     if run.last_errors:

@@ -37,11 +37,13 @@ class Bench:
         self.interface = read_interface(Path(self.case.directory))
         with np.load(self.case.data) as data:
             self.data = {name: data[name] for name in data.files}
+        self.words = [] if self.interface.tables is None else np.fromfile(self.interface.tables, "<u4").tolist()
         self.tasks: list[Task[None]] = []
         Clock(dut.aclk, PERIOD, unit="step").start()
 
     async def reset(self, cycles: int = 4) -> None:
-        """Hold reset for `cycles` ≥ 2 cycles; from the third on nothing may be offered, nor afterwards before there is input."""
+        """Hold reset for `cycles` ≥ 2 cycles; from the third on nothing may be offered, nor afterwards before there is input. A design
+        that isn't loaded is, then."""
         dut, edge = self.dut, self.dut.aclk.rising_edge
         for task in self.tasks:
             task.cancel()
@@ -49,6 +51,8 @@ class Bench:
         dut.aresetn.value = 0
         dut.s_axis_tvalid.value = 0
         dut.m_axis_tready.value = 0
+        if self.words:
+            dut.s_axis_load_tvalid.value = 0
         for cycle in range(cycles + WAIT_CYCLES):
             if cycle == cycles:
                 dut.aresetn.value = 1
@@ -57,6 +61,23 @@ class Bench:
                 place = "in" if cycle < cycles else "after"
                 assert not dut.m_axis_tvalid.value, f"m_axis_tvalid is high {place} reset without any input"
                 assert not dut.frame_error.value, f"frame_error is high {place} reset without any input"
+        if self.words and not dut.loaded.value:
+            await self.load(self.words)
+            assert dut.loaded.value, f"loaded stays low after {len(self.words)} words"
+
+    async def load(self, words: list[int], last: bool = True) -> None:
+        """Send words to s_axis_load, tlast with the last one if `last`, and wait until they are through."""
+        dut, edge = self.dut, self.dut.aclk.rising_edge
+        dut.s_axis_load_tvalid.value = 1
+        for number, word in enumerate(words, 1):
+            dut.s_axis_load_tdata.value = word
+            dut.s_axis_load_tlast.value = last and number == len(words)
+            await edge
+            while not dut.s_axis_load_tready.value:
+                await edge
+        dut.s_axis_load_tvalid.value = 0
+        for _ in range(len(self.words) + EXTRA_CYCLES):  # no chain has more memories than words
+            await edge
 
     def start(self, codes: NDArray[np.int64], patterns: tuple[Pattern, Pattern], seed: int, lasts: list[bool] | None = None
               ) -> tuple[Source, Monitor, list[Monitor]]:

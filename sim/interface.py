@@ -64,13 +64,17 @@ class Watch:
 
 @dataclass(frozen=True)
 class Interface:
-    """One generated design: its Verilog file, top module, ports and the streams inside."""
+    """One generated design: its Verilog file, top module, ports and the streams inside.
+
+    `tables`: the words (little-endian uint32) that load the folder's model, None where the weights are in the Verilog.
+    """
 
     verilog: Path
     top: str
     source: Stream
     sink: Stream
     stages: tuple[Watch, ...]
+    tables: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -106,7 +110,8 @@ def _interface(path: Path, data: dict[str, Any]) -> Interface:
             verilog, data["top"],
             Stream(source["lanes"], source["element_bits"], source["element_bits"], source["signed"], tuple(source["shape"])),
             Stream(sink["lanes"], sink["element_bits"], 8 * sink["element_bytes"], sink["signed"], shape),
-            tuple(_watch(stage) for stage in data["stages"]))
+            tuple(_watch(stage) for stage in data["stages"]),
+            path.with_name(data["load"]["file"]) if data.get("load") else None)
         promised = {"input": (source["tdata_bits"], source["beats_per_image"]), "output": (sink["tdata_bits"], sink["beats_per_image"])}
     except (KeyError, TypeError) as error:
         raise InputError(f"{path.name}: side-car lacks or garbles the field {error}") from None
@@ -114,6 +119,8 @@ def _interface(path: Path, data: dict[str, Any]) -> Interface:
         if promised[name] != (8 * stream.beat_bytes, stream.beats):
             raise InputError(f"{path.name}: {name} has {promised[name]} as tdata_bits and beats_per_image, "
                              f"its lanes and shape give {(8 * stream.beat_bytes, stream.beats)}")
+    if interface.tables and (interface.tables.parent != path.parent or not interface.tables.is_file()):
+        raise InputError(f"{path.name}: expected the words to load beside it, found none at {interface.tables}")
     if not verilog.is_file():
         raise InputError(f"{path.name}: expected the Verilog {verilog.name} beside it, found none")
     return interface

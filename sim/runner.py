@@ -23,7 +23,7 @@ from bwnhw.sim.tools import Tools
 from bwnhw.sim.verilator import Harness, build
 from bwnhw.sim.watch import control_file
 
-BENCH = "bwnhw.sim.bench_stream"
+BENCH, LOAD_BENCH = "bwnhw.sim.bench_stream", "bwnhw.sim.bench_load"
 Progress = Callable[[int, int], None]
 
 
@@ -43,7 +43,7 @@ def run_bench(case: Case, tools: Tools, cache: Path, *, waves: Path | None = Non
                        progress=str(folder / "progress"))
         write_case(case, folder / "case.json")
         job = {"build": str(executable.parent), "folder": scratch, "top": interface.top, "seed": case.seed, "waves": waves is not None,
-               "tests": tests}
+               "tests": tests, "benches": [BENCH, LOAD_BENCH] if interface.tables else [BENCH]}
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         status = _run_child(folder, tools, progress)
         if waves and (folder / "dump.vcd").exists():
@@ -121,7 +121,7 @@ def _child(job_file: Path) -> None:
     job = json.loads(job_file.read_text(encoding="utf-8"))
     seed = job["seed"] & 0x7fffffff or 1
     get_runner("verilator").test(
-        test_module=BENCH, hdl_toplevel=job["top"], hdl_toplevel_lang="verilog", build_dir=job["build"], test_dir=job["folder"],
+        test_module=job["benches"], hdl_toplevel=job["top"], hdl_toplevel_lang="verilog", build_dir=job["build"], test_dir=job["folder"],
         results_xml=str(Path(job["folder"]) / "results.xml"), seed=seed, waves=job["waves"], test_filter=job["tests"],
         plusargs=[f"+case={Path(job['folder']) / 'case.json'}", "+verilator+rand+reset+2", f"+verilator+seed+{seed}"])
 
