@@ -6,7 +6,7 @@ Cycles are exact (`bwnhw.cycles`); LUT, flip-flops and block RAM are estimates (
 from dataclasses import dataclass
 from typing import Any
 
-from bwnhw.blocks import Design, Stage
+from bwnhw.blocks import Design, Stage, Unrolled
 from bwnhw.cycles import StageCycles, cycles, stage_beats
 from bwnhw.design import design
 from bwnhw.foldings import pace
@@ -82,16 +82,17 @@ def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Es
     """
     topology = network.topology if isinstance(network, Network) else network
     laid = design(topology, plan)
-    timed, sized = cycles(laid), resources(laid, family)
+    timed, sized = cycles(laid), resources(laid, family, network if isinstance(network, Network) else None)
     layers = tuple(_layer(stage, plan, timing, size, beats)
                    for stage, timing, size, beats in zip(laid.stages, timed.stages, sized.stages, _beats_in(laid), strict=True))
     return Estimate(family, plan.clock_mhz, timed.latency, timed.interval, sized.luts, sized.ffs, sized.brams, sized.weight_bits, layers)
 
 
 def _layer(stage: Stage, plan: Plan, timing: StageCycles, size: StageResources, beats: int) -> LayerEstimate:
-    engine = dict(plan.engines)[stage.nodes[0]] if stage.array else None
-    return LayerEstimate(stage.name, stage.nodes, engine, stage.array.fold_depth if stage.array else 0, timing.first[0],
-                         timing.latency, timing.interval,
+    unrolled = isinstance(stage.cores[0], Unrolled)
+    engine = dict(plan.engines)[stage.nodes[0]] if stage.array or unrolled else None
+    fold = stage.array.fold_depth if stage.array else int(unrolled)
+    return LayerEstimate(stage.name, stage.nodes, engine, fold, timing.first[0], timing.latency, timing.interval,
                          pace(stage, beats), size.luts, size.ffs, size.brams, size.weight_bits)
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from bwnhw.blocks import Design, Stage
+from bwnhw.blocks import Design, Stage, Unrolled
 from bwnhw.errors import InputError, PlanError
 from bwnhw.fabric import FAMILIES
+from bwnhw.network import Network
 from bwnhw.structure import Bill, Block, bill, credits, shell, stage_blocks
+from bwnhw.unrolled import unrolled_bill
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,14 @@ class Resources:
         return sum(stage.weight_bits for stage in self.stages)
 
 
-def resources(design: Design, family: str = "xc7") -> Resources:
-    """Estimate a design on a family ("xc7", "ecp5").
+def resources(design: Design, family: str = "xc7", network: Network | None = None) -> Resources:
+    """Estimate a design on a family ("xc7", "ecp5"). What an unrolled layer costs depends on its weights: `network` has them.
 
-    Raises InputError for another family, PlanError where a block has no rule.
+    Raises InputError for another family, PlanError where a block has no rule or an unrolled layer no network.
     """
     checked(family)
-    return Resources(family, tuple(stage_resources(stage, family) for stage in design.stages), _sized("Shell", shell(design), family))
+    stages = tuple(stage_resources(stage, family, network) for stage in design.stages)
+    return Resources(family, stages, _sized("Shell", shell(design), family))
 
 
 def checked(family: str) -> str:
@@ -99,10 +102,18 @@ def checked(family: str) -> str:
     return family
 
 
-def stage_resources(stage: Stage, family: str) -> StageResources:
+def stage_resources(stage: Stage, family: str, network: Network | None = None) -> StageResources:
     """The estimate of one stage."""
-    blocks = tuple(block_resources(block, family) for block in stage_blocks(stage))
+    blocks = tuple(unrolled_resources(network, stage, family) if isinstance(block, Unrolled) else block_resources(block, family)
+                   for block in stage_blocks(stage))
     return StageResources(stage.name, stage.nodes, (*blocks, _sized("Credits", credits(stage.fifo), family)))
+
+
+def unrolled_resources(network: Network | None, stage: Stage, family: str) -> BlockResources:
+    """The estimate of a stage's unrolled layer. Raises PlanError without the network."""
+    if network is None:
+        raise PlanError(f"{stage.name}: an unrolled layer's estimate needs the network with its weights, but there is only its topology")
+    return _sized("Unrolled", unrolled_bill(network, stage, family), family)
 
 
 def block_resources(block: Block, family: str) -> BlockResources:

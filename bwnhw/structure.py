@@ -1,6 +1,7 @@
 """What each block is made of: parts known in closed form, and counted features whose LUT cost per piece is calibrated.
 
-A `Bill` follows from a block's description alone, never from its weights. The features are those of the generators in `bwnhw.rtl`;
+A `Bill` follows from a block's description alone, never from its weights; that of an `Unrolled`, which is made of them, is in
+`bwnhw.unrolled`. The features are those of the generators in `bwnhw.rtl`;
 `bwnhw/coefficients.json` says what one of each costs on each family, and `benchmarks/calibrate_resources.py` measures it.
 """
 
@@ -10,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize, Window
+from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
 from bwnhw.compressor import adds_rows, after, carries, levels, popcount_latency
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, blocks, delay, index_bits, memory
 
-Block = Upsize | Downsize | Window | Array | Reduce | Thresholds | Scaler | Best | Fifo
+Block = Upsize | Downsize | Window | Array | Unrolled | Reduce | Thresholds | Scaler | Best | Fifo
 
 
 @dataclass

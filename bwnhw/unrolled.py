@@ -1,14 +1,21 @@
 """The values of an unrolled layer: its adder graph, its thresholds or offsets, and what they cost."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bwnhw.adders import Graph, solve
-from bwnhw.blocks import Unrolled, Window
-from bwnhw.network import Conv, ConvParams, Ints, ThresholdParams
+from bwnhw.adders import Graph, Node, solve
+from bwnhw.adders.graph import TABLE_NETS, form, node_cost
+from bwnhw.blocks import Stage, Unrolled, Window
+from bwnhw.errors import PlanError
+from bwnhw.fabric import Part, delay, index_bits
+from bwnhw.network import Conv, ConvParams, Ints, Network, ThresholdParams
+from bwnhw.structure import Bill
+
+LUT4_OF_NETS = (0, 1, 1, 1, 1, 3, 5)  # of a function of so many nets, without wide multiplexers
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,3 +57,68 @@ def _solved(weights: bytes, shape: tuple[int, int], hi: int, levels: int) -> Gra
     """The graph of a matrix; estimate and generation ask for the same one."""
     return solve(np.frombuffer(weights, np.int64).reshape(shape), hi, levels, exact=False)
 
+
+
+def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:
+    """What a stage's unrolled layer is made of, from its solved graph: nodes, registers between levels, thresholds or offsets.
+
+    Nothing here is calibrated: on xc7 a bit that isn't handed through is one LUT6. Raises PlanError where the stage has no unrolled layer.
+    """
+    block, tables = stage.cores[0], _tables_of(network, stage)
+    if not isinstance(block, Unrolled):
+        raise PlanError(f"{stage.name}: an unrolled layer was expected, found {type(block).__name__}")
+    graph = tables.graph
+    read: list[set[int]] = [set() for _ in graph.nodes]  # how many cycles after a node stands it is read
+    for node in graph.nodes:
+        for source, _ in node.terms:
+            read[source].add(node.level - 1 - graph.nodes[source].level)
+    part = Part(0, block.latency + index_bits(block.classes) * block.levels)  # valid and border class travel along
+    for row, output in enumerate(graph.outputs):
+        node = graph.nodes[output.node]
+        read[output.node].add(0)
+        part += Part(_finish_luts(block, tables, row)) + delay(block.out_bits, block.levels - node.level + 1, family)
+    for node, cycles in zip(graph.nodes, read, strict=True):
+        part += Part(node_luts(node, graph.nodes, family)) + _line(node, sorted(cycles), family)
+    return Bill(part, Counter(), 0)
+
+
+def _tables_of(network: Network, stage: Stage) -> UnrolledTables:
+    index, block, window = stage.nodes[0], stage.cores[0], stage.window
+    conv, params = network.topology.nodes[index], network.params[index]
+    if not (isinstance(conv, Conv) and isinstance(params, ConvParams) and isinstance(block, Unrolled) and window):
+        raise PlanError(f"{stage.name}: an unrolled layer was expected, found {type(block).__name__}")
+    fused = network.params[stage.nodes[1]] if block.mode == "bits" else None
+    threshold = fused if isinstance(fused, ThresholdParams) else None
+    return unrolled_tables(conv, params, threshold, network.topology.nodes[conv.src[0]].out, window, block)
+
+
+def node_luts(node: Node, nodes: tuple[Node, ...], family: str) -> int:
+    """LUTs of one node. LUT4 fabrics take nothing into their carry chains, and need several LUTs for five or six nets."""
+    bits = node_cost(node)
+    if family == "xc7" or not bits:
+        return bits
+    kind = form(node, nodes)
+    nets = [nodes[source].bits for source, _ in node.terms]
+    if kind == "table":
+        return bits * LUT4_OF_NETS[sum(nets)]
+    taken = sum(nets[1:])
+    return 2 * -(-bits // 2) + (min(bits, taken) * LUT4_OF_NETS[taken] if kind == "fold" and taken > nets[1] else 0)
+
+
+def _line(node: Node, cycles: list[int], family: str) -> Part:
+    """The registers behind a node that is read after so many cycles: shift registers where nothing is read for long."""
+    total, before = Part(), 0 if not node.terms else -1
+    for cycle in cycles:
+        total += delay(node.bits, cycle - before, family)
+        before = cycle
+    return total
+
+
+def _finish_luts(block: Unrolled, tables: UnrolledTables, row: int) -> int:
+    """LUTs behind a row's sum: a threshold of few nets is one, else a chain; limits that depend on the border come from a table."""
+    limits = tables.limits[row].tolist()
+    node = tables.graph.nodes[tables.graph.outputs[row].node]
+    bits = node.bits if block.mode == "bits" else block.out_bits
+    columns = {tuple(limit >> bit & 1 for limit in limits) for bit in range(bits)}
+    table = sum(len(set(column)) > 1 for column in columns)
+    return 1 if block.mode == "bits" and not table and bits <= TABLE_NETS else bits + table

@@ -15,11 +15,12 @@ def node_shape(node: Node) -> Shape:
 class Sums:
     """The nodes of a graph, a register behind every one of them: a node of level l stands l cycles behind the inputs.
 
-    `inputs`: the values of the graph's inputs. Only what `at` asks for is built.
+    `inputs`: the values of the graph's inputs. Only what `at` asks for is built. Without `registers` everything is combinational.
     """
 
-    def __init__(self, m: Module, graph: Graph, inputs: list[Value]) -> None:
-        self._m, self._graph = m, graph
+    def __init__(self, m: Module, graph: Graph, inputs: list[Value], *, registers: bool = True) -> None:
+        self._m, self._graph, self._registers = m, graph, registers
+        self._domain = m.d.sync if registers else m.d.comb
         self._lines: dict[int, list[Value]] = {index: [value] for index, value in enumerate(inputs)}
 
     def at(self, index: int, level: int) -> Value:
@@ -28,6 +29,8 @@ class Sums:
         if index not in self._lines:
             self._lines[index] = [self._made(index, node)]
         line = self._lines[index]
+        if not self._registers:
+            return line[0]
         while len(line) <= level - node.level:
             register = Signal.like(line[-1], name=f"n{index}_d{len(line)}", reset_less=True)
             self._m.d.sync += register.eq(line[-1])
@@ -48,7 +51,7 @@ class Sums:
             total = _chain(values[0] >> low, taken >> low, node.bits - low)
         else:
             total = self._wide(node, values, low)
-        self._m.d.sync += result.eq(Cat(values[0][:low], total[:node.bits - low]))
+        self._domain += result.eq(Cat(values[0][:low], total[:node.bits - low]))
         return result
 
     @staticmethod
@@ -98,28 +101,29 @@ def meaning(code: int, node: Node) -> int:
 
 
 class MatrixUnit(wiring.Component):
-    """matrix · vector, every row at the graph's levels: for measuring a graph by itself.
+    """matrix · vector by a graph alone, for measuring it; with `registers` or combinational.
 
     Ports: `values`, the inputs of `bits` each, input 0 in the low bits; `sums`, the rows one after the other, `width` bits of two's
-    complement each, `latency` cycles later.
+    complement each, every one `latency` cycles later: the levels of its node, 0 without registers.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, graph: Graph, *, registers: bool = True) -> None:
+        self._graph, self._registers = graph, registers
         self._bits = graph.nodes[0].bits
         self.width = 1 + max(graph.nodes[output.node].bits for output in graph.outputs)
         super().__init__({"values": In(self._bits * graph.inputs), "sums": Out(self.width * len(graph.outputs))})
 
     @property
-    def latency(self) -> int:
-        """Cycles from `values` to `sums`."""
-        return self._graph.levels
+    def latency(self) -> tuple[int, ...]:
+        """Cycles from `values` to every row of `sums`."""
+        return tuple(self._graph.nodes[output.node].level * self._registers for output in self._graph.outputs)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         graph = self._graph
-        sums = Sums(m, graph, [self.values[at * self._bits:(at + 1) * self._bits] for at in range(graph.inputs)])
+        inputs: list[Value] = [self.values[at * self._bits:(at + 1) * self._bits] for at in range(graph.inputs)]
+        sums = Sums(m, graph, inputs, registers=self._registers)
         for row, output in enumerate(graph.outputs):
-            value = sums.at(output.node, graph.levels) if output.factor else Const(0)
+            value = sums.at(output.node, graph.nodes[output.node].level) if output.factor else Const(0)
             m.d.comb += self.sums[row * self.width:(row + 1) * self.width].eq(value << max(1, output.factor).bit_length() - 1)
         return m

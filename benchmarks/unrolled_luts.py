@@ -1,0 +1,151 @@
+"""Unrolled layers: LUTs of our adder graphs beside those of da4ml and alkaid and beside plain sums, for the same matrices.
+
+    python benchmarks/unrolled_luts.py [--quick] [--json FILE]
+
+All graphs go through the same emitter and the same Yosys run (xc7, LUTs as `bwnhw.rtl.netlist` counts them), once with a register behind
+every adder and once combinational; each side's better one counts. All may be as many adder levels deep: two above the least of two-operand
+adders, which is what the peers call `hard_dc=2`. Exit status 1 where ours has more LUTs than the better peer on any matrix, not fewer on
+one with repeated or close rows, or where fewer than half of the matrices are won by our own solver.
+"""
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from peer_graphs import PEERS, plain
+
+from bwnhw.adders import Graph, cost, solve
+from bwnhw.adders.solve import EXTRA_LEVELS
+from bwnhw.files import write_text
+from bwnhw.rtl.adder_graph import MatrixUnit
+from bwnhw.rtl.emit import emit
+from bwnhw.rtl.netlist import count
+from bwnhw.rtl.synth import SCRIPTS, run_yosys, yosys_command
+
+
+@dataclass(frozen=True)
+class Case:
+    """A matrix (rows, inputs) for inputs in 0..hi; `close`: it has repeated or close rows."""
+
+    name: str
+    matrix: NDArray[np.int64]
+    hi: int
+    close: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One side on one case: LUTs of both forms, adder levels, the graph's own cost, seconds of the solver."""
+
+    case: str
+    side: str
+    registered: int
+    combinational: int
+    levels: int
+    cost: int
+    seconds: float
+
+    @property
+    def luts(self) -> int:
+        """The better form."""
+        return min(self.registered, self.combinational)
+
+
+def cases(quick: bool) -> list[Case]:
+    """Square matrices of random ±1, with repeated and close rows, and codebooks of K kernels of nine taps."""
+    rng = np.random.default_rng(3)
+    found = []
+    for bits in (1, 4):
+        hi = (1 << bits) - 1
+        for size in (16,) if quick else (16, 32, 64):
+            found.append(Case(f"{size}×{size}, {bits} bit", rng.choice([-1, 1], (size, size)), hi))
+        for codewords in (16,) if quick else (8, 16, 32):
+            words = rng.choice(512, codewords, replace=False)
+            found.append(Case(f"9×{codewords} codebook, {bits} bit", (words[:, None] >> np.arange(9) & 1) * 2 - 1, hi))
+        if not quick:
+            found.append(Case(f"16×32 close rows, {bits} bit", _close(rng, 16, 32), hi, True))
+            base = rng.choice([-1, 1], (12, 24))
+            found.append(Case(f"24×24 repeated rows, {bits} bit", np.concatenate([base, base[:6], -base[4:10]]), hi, True))
+    return found
+
+
+def _close(rng: np.random.Generator, inputs: int, rows: int) -> NDArray[np.int64]:
+    """Rows in groups of four that differ from each other in two or three places."""
+    matrix = np.repeat(rng.choice([-1, 1], (rows // 4, inputs)), 4, axis=0)
+    for row in matrix:
+        row[rng.choice(inputs, 2, replace=False)] *= -1
+    return matrix
+
+
+def synthesised(graphs: dict[str, Graph]) -> dict[str, int]:
+    """LUTs of every graph, with registers and ("… combinational") without, from one Yosys run."""
+    names, text, ports, wires = {}, "", [], []
+    for side, graph in graphs.items():
+        for registers in (True, False):
+            module = f"m{len(names)}"
+            names[module] = side if registers else f"{side} combinational"
+            unit = MatrixUnit(graph, registers=registers)
+            text += "(* keep_hierarchy *)\n" + emit(unit, module) + "\n"
+            clock = ".clk(clk), " if re.search(rf"^module {module}\([^)]*\bclk\b", text, re.MULTILINE) else ""
+            ports.append(f"output [{unit.width * len(graph.outputs) - 1}:0] {module}_o")
+            wires.append(f"{module} {module}_i ({clock}.values(values), .sums({module}_o));")
+    bits = graph.nodes[0].bits * graph.inputs
+    text = re.sub(r"\(\* keep_hierarchy \*\)\n((?:.*\n)*?)module", r"\1(* keep_hierarchy *) module", text)
+    text += f"module all(input clk, input [{bits - 1}:0] values, {', '.join(ports)});\n" + "\n".join(wires) + "\nendmodule\n"
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "all.v").write_text(text)
+        script = f"read_verilog all.v; {SCRIPTS['xc7'].format(top='all')}; write_json all.json"
+        run_yosys([*yosys_command(None), "-p", script], folder, 7200)
+        modules = json.loads((Path(folder) / "all.json").read_text())["modules"]
+    return {side: count({"modules": {name: modules[name]}}, "xc7").luts for name, side in names.items()}
+
+
+def measured(case: Case) -> list[Row]:
+    """The rows of a case: ours, the peers, the plain sum."""
+    graphs, seconds = {}, {}
+    for side, make in {"ours": lambda m, hi, extra: solve(m, hi), **PEERS, "plain": lambda m, hi, extra: plain(m, hi)}.items():
+        began = time.perf_counter()
+        graphs[side] = make(np.ascontiguousarray(case.matrix), case.hi, EXTRA_LEVELS)
+        seconds[side] = time.perf_counter() - began
+    luts = synthesised(graphs)
+    return [Row(case.name, side, luts[side], luts[f"{side} combinational"], graph.levels, cost(graph), round(seconds[side], 2))
+            for side, graph in graphs.items()]
+
+
+def main() -> int:
+    """Measure, print, compare with the floor."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    options = parser.parse_args()
+    rows, ratios, passed, won, tried = [], [], True, 0, [c for c in cases(options.quick) if options.only in c.name]
+    print("LUTs with registers / combinational; ours / better peer")
+    for case in tried:
+        found = {row.side: row for row in measured(case)}
+        rows += found.values()
+        peer = min((found[name] for name in PEERS), key=lambda row: row.luts)
+        ratio = found["ours"].luts / peer.luts
+        ratios.append(ratio)
+        won += ratio < 1
+        passed &= ratio < 1 if case.close else ratio <= 1
+        shown = ", ".join(f"{row.side} {row.registered} / {row.combinational} ({row.levels} levels)" for row in found.values())
+        print(f"{case.name}: {shown}; ratio {ratio:.2f} to {peer.side}", flush=True)
+        if options.json:
+            write_text(options.json, json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    passed &= 2 * won >= len(tried)
+    mean = float(np.exp(np.mean(np.log(ratios))))
+    print(f"unrolled_luts: {mean:.2f} of the better peer's LUTs on average (geometric), {min(ratios):.2f} to {max(ratios):.2f}; "
+          f"our own solver wins {won} of {len(tried)}; floors {'met' if passed else 'NOT met'}")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
