@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bwnhw.errors import InputError
-from bwnhw.kernels import codes, signs
+from bwnhw.kernels import MOST_TAPS, codes, signs
 from bwnhw.network import Codebook, CodebookShape
 
 _DENSE_TAPS = 16  # up to here every code is a candidate, beyond only those that occur and as many as are lacking
@@ -78,7 +78,7 @@ class Selection:
     def pays(self, weights: tuple[int, ...]) -> bool:
         """Whether a layer's indices and codebook take fewer bits than its weights (out, in, kh, kw); a global codebook is free."""
         taps = prod(weights[2:] if self.unit is Unit.KERNEL else weights[3:])
-        if taps <= self.bits:
+        if not self.bits < taps <= MOST_TAPS:
             return False
         units = prod(weights) // taps
         book = 0 if self.scope is Scope.GLOBAL else self.shape(weights).codebook_bits
@@ -94,9 +94,15 @@ def units(weights: NDArray[Any], selection: Selection) -> NDArray[Any]:
 
 
 def select(layers: Sequence[NDArray[Any]], selection: Selection) -> Words:
-    """Codewords (books, K) from the signs of the weights (out, in, kh, kw) of the layers that they are to serve."""
+    """Codewords (books, K) from the signs of the weights (out, in, kh, kw) of the layers that they are to serve.
+
+    InputError where codewords of the layers would have different numbers of taps.
+    """
     parts = [units(weights, selection) for weights in layers]
     taps = parts[0].shape[2]
+    if any(part.shape[2] != taps for part in parts):
+        found = sorted({part.shape[2] for part in parts})
+        raise InputError(f"codebook: expected layers of one kernel size to share it, found {found} taps")
     numbers = np.concatenate([codes(part) for part in parts], axis=1)
     if selection.complement_closed:
         half = 1 << taps - 1

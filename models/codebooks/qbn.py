@@ -22,6 +22,7 @@ class Qbn(CodebookBinarizer):
 
     Then the codebook is chosen again `refreshes` times, evenly spread over the rest. With `progressive` the bits go from 8 down to `bits`
     in the first half of that rest, each time with a new choice. `unit` is "kernel", or "row" for kernels larger than 3×3.
+    A layer whose indices and codebook would take more bits than its weights stays as it is.
     """
 
     stage: Tensor
@@ -42,7 +43,7 @@ class Qbn(CodebookBinarizer):
     def advance(self, progress: float) -> None:
         """Choose the codewords where a new stage of the schedule begins."""
         super().advance(progress)
-        if progress < self.warm_up:
+        if progress < self.warm_up or not self.selection.pays(tuple(self.latent.shape)):
             return
         share = (progress - self.warm_up) / (1 - self.warm_up)
         bits = self._bits(share)

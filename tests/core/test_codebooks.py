@@ -120,6 +120,12 @@ def test_selections_without_a_meaning(selection):
         Selection(**selection)
 
 
+def test_layers_of_two_kernel_sizes_share_no_codebook():
+    with pytest.raises(InputError, match=r"one kernel size to share it, found \[9, 25\] taps"):
+        select([latent(0), latent(0, (2, 2, 5, 5))], Selection(3, Scope.GLOBAL))
+    assert not Selection(3).pays((64, 64, 8, 8))  # 64 taps
+
+
 def test_codewords_too_short_for_the_bits():
     with pytest.raises(InputError, match="at most 1 bits for codewords of 1 taps, found 4"):
         Selection(4).shape((8, 8, 1, 1))
