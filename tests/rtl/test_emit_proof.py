@@ -25,7 +25,8 @@ from bwnhw.rtl.stage import stage_tables
 from bwnhw.rtl.synth import run_yosys, yosys_command
 from bwnhw.rtl.window_control import Occupancy, Sequencer, Walk
 
-PROOF = ("read_rtlil gold.il; read_verilog gate.v; proc; setattr -mod -unset keep_hierarchy *; flatten; memory_map; opt_clean; equiv_make gold gate both; hierarchy -top both; "
+PROOF = ("read_rtlil gold.il; read_verilog gate.v; proc; setattr -mod -unset keep_hierarchy *; flatten; memory_map; opt_clean; "
+         "equiv_make gold gate both; hierarchy -top both; "
          "opt_clean; equiv_struct; equiv_simple -seq 1; equiv_induct -seq 5; equiv_status -assert")
 
 Make = Callable[[], wiring.Component]
