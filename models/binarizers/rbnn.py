@@ -13,7 +13,8 @@ none of which lowers Σ <B_i, R1ᵀ X_i R2>. Deployed is sgn(w~), computed once:
 output channel, may be negative.
 
 Deviations: the rotations are renewed `renewals` times in a training, at equal distances (the release: once per epoch; the same where
-`renewals` is the number of epochs). The gradient also flows through the rotated part; `detach_rotated` restores the release, where it
+`renewals` is the number of epochs), or only in the first `renew_until` of it: each renewal turns some hundredths of the bits, from which a
+short training must recover. The gradient also flows through the rotated part; `detach_rotated` restores the release, where it
 doesn't, and the latent gets (1 - |sin theta|) of it: next to nothing at the start. Activations have the frame's slope. **Static
 variant**: the release subtracts each image's mean activation before the sign, in inference too; see siman.py for what is done here.
 """
@@ -57,10 +58,15 @@ class Rbnn(Binarizer):
     renewed: Tensor
 
     def __init__(
-        self, shape: tuple[int, ...], scale: str = "learned-channel", renewals: int = 100, detach_rotated: bool = False
+        self,
+        shape: tuple[int, ...],
+        scale: str = "learned-channel",
+        renewals: int = 100,
+        renew_until: float = 1.0,
+        detach_rotated: bool = False,
     ) -> None:
         super().__init__(shape, scale)
-        self.renewals, self.detach_rotated = renewals, detach_rotated
+        self.renewals, self.renew_until, self.detach_rotated = renewals, renew_until, detach_rotated
         self.sharpness = sharpness(0.0)
         a, b = factors(math.prod(shape[1:]))
         self.register_buffer("r1", random_rotation(a))
@@ -71,7 +77,7 @@ class Rbnn(Binarizer):
     def advance(self, progress: float) -> None:
         """Sharpen the slope; renew the rotations when it is time."""
         self.sharpness = sharpness(progress)
-        if progress * self.renewals >= self.renewed:
+        if progress <= self.renew_until and progress * self.renewals >= self.renewed:
             self.renew()
             self.renewed += 1
 

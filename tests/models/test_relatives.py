@@ -232,12 +232,13 @@ def test_rbnns_alternation_never_loses():
     assert aligned[-1] > 1.02 * aligned[0]
 
 
-def test_rbnn_renews_at_equal_distances_and_at_the_start():
-    binarizer, counts = made(Rbnn, renewals=4), []
+@pytest.mark.parametrize(("until", "expected"), [(1.0, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]), (0.4, [1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2])])
+def test_rbnn_renews_at_equal_distances_and_at_the_start(until, expected):
+    binarizer, counts = made(Rbnn, renewals=4, renew_until=until), []
     for step in range(12):
         binarizer.advance(step / 12)
         counts.append(binarizer.renewed.item())
-    assert counts == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
+    assert counts == expected
 
 
 def test_rbnn_exports_the_rotated_sign():
