@@ -32,7 +32,7 @@ METHODS: dict[str, Tables] = {
     "ovsw": {"binarizer": {"name": "ovsw", "scale": "channel"}, "hook": {"name": "ovsw"}},
     "biper": {"binarizer": {"name": "biper"}, "loss": {"name": "sine"}},
     "siman": {"binarizer": {"name": "siman"}},
-    "rbnn": {"binarizer": {"name": "rbnn", "renewals": 10}},
+    "rbnn": {"binarizer": {"name": "rbnn", "renewals": 10, "renew_until": 0.3}},
     "cmim": {"binarizer": {"name": "cmim"}, "loss": {"name": "cmim", "strength": 0.1, "negatives": 64}},
     "bd-bnn": {"binarizer": {"name": "ste", "scale": "channel"}, "loss": {"name": "kurtosis", "strength": 0.01}},
     "lns": {"binarizer": {"name": "lns"}, "loss": {"name": "lns"}},
