@@ -9,7 +9,7 @@ from bwnhw.rtl.store import LoadSignature
 
 
 class LoadPort(wiring.Component):
-    """Feeds a chain of `memories` with the words of s_axis_load; the design is loaded once `signature` falls out at its end.
+    """Feeds a chain of `memories` with the words of s_axis_load; the design is loaded once `signature`, and nothing else, falls out.
 
     Every memory must have taken all its words before it does, so a load that is too short, too long or another design's is never
     complete. A tlast ends a load whatever it was; a word after it begins the next, as does the first word after a reset.
@@ -41,6 +41,6 @@ class LoadPort(wiring.Component):
             m.d.sync += waits.eq(waits - 1)
         with m.If(taken):
             m.d.sync += loaded.eq(0)
-        with m.Elif(self.i.valid & self.i.begin):
-            m.d.sync += loaded.eq(self.i.data == self._signature)
+        with m.Elif(self.i.valid):
+            m.d.sync += loaded.eq(self.i.begin & (self.i.data == self._signature))
         return m

@@ -13,7 +13,7 @@ async def broken_loads(dut: Any) -> None:
     bench = Bench(dut)
     await bench.reset()
     words = bench.words
-    broken = {"is a word short": [*words[:-2], words[-1]], "is a word long": [*words[:-1], 0, words[-1]],
+    broken = {"is a word short": [*words[:-2], words[-1]], "is a word long": [*words[:-1], 0, words[-1]], "goes on": [*words, words[-1]],
               "is another design's": [*words[:-1], words[-1] ^ 1], "is its last word": words[-1:]}
     for what, load in broken.items():
         await bench.load(load)

@@ -1,6 +1,7 @@
 """`bwnhw generate`."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ def add(commands: Any) -> None:
     parser.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="the folder to write; it can be moved afterwards")
     parser.add_argument("--name", metavar="PREFIX", default="bwnhw", help="begins the name of every module (default: %(default)s)")
     add_folding(parser)
+    parser.add_argument("--loadable", action="store_true", help="load the weights at run time, through a stream of their own: one design for "
+                        "every network of this topology; this one's words are written beside it")
 
 
 def _generate(options: argparse.Namespace) -> None:
@@ -27,6 +30,7 @@ def _generate(options: argparse.Namespace) -> None:
 
     model = chain.read_model(options.model)
     plan = chain.choose_plan(options, model.network.topology)
+    plan = replace(plan, loadable=plan.loadable or options.loadable)
     with console.progress(f"writing {options.out}"):
         made = generate(model.network, plan, model.data, options.out, options.name)
     source, sink = made.sidecar["input"], made.sidecar["output"]
