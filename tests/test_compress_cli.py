@@ -41,6 +41,12 @@ def test_compress_alone(tmp_path, capsys):
     assert "accuracy" not in written
 
 
+def test_a_global_codebook_is_counted_once(tmp_path, capsys):
+    status, out, err = call(capsys, "compress", MODEL, "--bits", "4", "--scope", "global", "-o", tmp_path / "small.onnx")
+    assert status == 0, err
+    assert f"{15248 - 5 * (512 + 1024) + 9 * 16:,} after" in out
+
+
 def test_compress_with_images(tmp_path, capsys):
     images = zoo.test_images(MODEL)
     status, out, err = call(capsys, "compress", MODEL, "--bits", "6", "-o", tmp_path / "small.onnx", "--images", images,

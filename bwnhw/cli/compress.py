@@ -47,6 +47,7 @@ def _compress(options: argparse.Namespace) -> None:
     from bwnhw.doctor import versions
     from bwnhw.lower import lower
     from bwnhw.onnx_write import save
+    from bwnhw.summary import summary
 
     selection = Selection(options.bits, Scope(options.scope), options.complement_closed, options.hw_lambda, Unit(options.unit))
     if options.train is None and (options.data or options.epochs):
@@ -59,7 +60,8 @@ def _compress(options: argparse.Namespace) -> None:
     network = lower(graph)
     changes = compress.changes(model.network, network)
     _show(changes)
-    sizes = [_weight_bits(each) for each in (model.network, network)]
+    before = sum(row.weight_bits for row in summary(model.network))
+    sizes = before, before - sum(change.bits_before - change.bits_after for change in changes)
     console.line(f"All weights of the network: {sizes[0]:,} bits before, {sizes[1]:,} after")
     result: dict[str, Any] = {"model": model.name, "bits": {"before": sizes[0], "after": sizes[1]},
                               "layers": [{**vars(change), "distance": change.distance} for change in changes]}
@@ -88,13 +90,6 @@ def _show(changes: "tuple[LayerChange, ...]") -> None:
     console.table("Codebooks (distance: taps in which a kernel differs from its codeword, on average)",
                   ("layer", "kernels", "codewords", "kept", "weights changed", "%", "distance", "adders", "bits before", "bits after"),
                   rows)
-
-
-def _weight_bits(network: "Network") -> int:
-    """Bits of all weights as written; a codebook that layers share counts with each."""
-    from bwnhw.summary import summary
-
-    return sum(row.weight_bits for row in summary(network))
 
 
 def _accuracies(before: "Network", after: "Network", images: Any, labels: Any) -> dict[str, Any]:
