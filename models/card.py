@@ -17,7 +17,7 @@ from bwnhw import __version__, golden, zoo
 from bwnhw.errors import BwnhwError, InputError
 from bwnhw.files import write_text
 from bwnhw.lower import lower
-from bwnhw.models.data import Dataset, load_dataset
+from bwnhw.models.data import Dataset, load_dataset, load_npz
 from bwnhw.models.recipe import Recipe
 from bwnhw.onnx_read import load
 
@@ -66,7 +66,7 @@ def _versions() -> dict[str, str]:
 
 def measure(model: Path, data: Dataset) -> float:
     """Fraction of the test images on which the integer network's greatest score, ties to the lowest index, is at the label."""
-    scores = golden.outputs(lower(load(model)), data.x_test)
+    scores = golden.outputs(lower(load(model)), data.x_test[:])
     return float(np.mean(scores.reshape(len(scores), -1).argmax(axis=1) == data.y_test))
 
 
@@ -94,7 +94,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         model = zoo.find(options.model)
-        card = update(model, load_dataset("digits" if options.data is None else "mnist", options.data))
+        card = update(model, load_dataset("digits", None) if options.data is None else load_npz(options.data))
     except BwnhwError as error:
         parser.exit(error.exit_status, f"{parser.prog}: {error}\n")
     print(f"{card['name']}: {card['accuracy_float']:.2%} float, {card['accuracy_integer']:.2%} integer, {card['test_count']} images")

@@ -1,7 +1,9 @@
-"""Data sets as raw pixels: scikit-learn's digits, MNIST-like files, and a download of MNIST."""
+"""Data sets as raw pixels: scikit-learn's digits, .npz files, downloads of MNIST, Fashion-MNIST and CIFAR, ImageNet from a folder."""
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -13,42 +15,58 @@ from numpy.typing import NDArray
 
 from bwnhw.errors import ImageError, InputError, MissingError
 from bwnhw.files import write_bytes
+from bwnhw.models.download import CIFARS, fetch, read
+from bwnhw.models.folder import FolderImages, read_folder
 
 DIGITS_TEST = 360
 _DIGITS_SEED = 0
+
+
+Images = NDArray[np.uint8] | FolderImages
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images uint8 (N, channels, height, width) and labels int64 (N,), split into training and test; `source` says which.
 
+    Images that don't fit into memory are read where they are indexed.
+
     `test_file` names the file in which the test images may ship beside a network, None where they are too large for that.
     """
 
     source: str
-    x_train: NDArray[np.uint8]
+    x_train: Images
     y_train: NDArray[np.int64]
-    x_test: NDArray[np.uint8]
+    x_test: Images
     y_test: NDArray[np.int64]
     test_file: str | None = None
 
     def test_digest(self) -> str:
         """SHA-256 of the test images and labels, in hexadecimal: whether two files hold the same test."""
-        return sha256(self.x_test.tobytes() + self.y_test.tobytes()).hexdigest()
+        digest = sha256()
+        for start in range(0, len(self.y_test), 1000):
+            digest.update(self.x_test[start : start + 1000].tobytes())
+        digest.update(self.y_test.tobytes())
+        return digest.hexdigest()
 
 
 def load_dataset(name: str, file: Path | None) -> Dataset:
-    """The data set a recipe names: "digits", or "mnist" from `file` or, without one, from OpenML.
+    """The data set a recipe names, from `file` or, without one, from where it is published; "imagenet" from a folder (`folder`).
 
-    InputError for another name, or a file where none is read; ImageError for a file that isn't as `load_npz` wants it.
+    InputError for another name, a file where none is read or none where one is; ImageError for a file that isn't as it should be.
     """
-    if name == "digits":
-        if file is not None:
-            raise InputError(f"data set 'digits': expected no file, it comes with scikit-learn, found {file}")
-        return load_digits()
-    if name == "mnist":
-        return download_mnist() if file is None else load_npz(file)
-    raise InputError(f"data set {name!r}: expected 'digits' or 'mnist'")
+    if name not in DATA_SETS:
+        raise InputError(f"data set {name!r}: expected one of {', '.join(DATA_SETS)}")
+    if name == "digits" and file is not None:
+        raise InputError(f"data set 'digits': expected no file, it comes with scikit-learn, found {file}")
+    if file is not None:
+        return load_folder(file) if file.is_dir() else load_npz(file)
+    return DATA_SETS[name]()
+
+
+def load_folder(folder: Path) -> Dataset:
+    """Images in folders, as `folder.read_folder` says."""
+    return Dataset(f"{folder.name}, its folders train and val", *read_folder(folder))
 
 
 def load_digits() -> Dataset:
@@ -89,23 +107,42 @@ def _checked(path: Path, arrays: dict[str, NDArray[np.generic]], part: str) -> t
     return x.reshape(len(x), -1, *x.shape[-2:]).astype(np.uint8), y.astype(np.int64)
 
 
-def download_mnist() -> Dataset:
-    """MNIST from OpenML through scikit-learn, which keeps it in its cache; the first 60,000 images train, the rest test."""
+def _openml(title: str, name: str) -> Dataset:
+    """70,000 images of 28×28 from OpenML through scikit-learn, which keeps them in its cache; the first 60,000 train, the rest test."""
     try:
         from sklearn.datasets import fetch_openml
     except ImportError:
-        raise MissingError("data set 'mnist': scikit-learn is not installed, expected the extra bwnhw[train], or --data FILE") from None
+        raise MissingError(f"data set {title!r}: scikit-learn is not installed, expected the extra bwnhw[train], or --data FILE") from None
     try:
-        images, labels = fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff", return_X_y=True)
+        images, labels = fetch_openml(name, version=1, as_frame=False, parser="liac-arff", return_X_y=True)
     except OSError as error:
-        raise InputError(f"data set 'mnist': the download from OpenML failed ({error}), expected a connection or --data FILE") from None
+        raise InputError(f"data set {title!r}: the download from OpenML failed ({error}), expected a connection or --data FILE") from None
     x = images.astype(np.uint8).reshape(-1, 1, 28, 28)
     y = labels.astype(np.int64)
-    return Dataset("MNIST from OpenML, its own split", x[:60_000], y[:60_000], x[60_000:], y[60_000:])
+    return Dataset(f"{title} from OpenML, its own split", x[:60_000], y[:60_000], x[60_000:], y[60_000:])
+
+
+def _cifar(name: str) -> Dataset:
+    (x_train, y_train), (x_test, y_test) = read(CIFARS[name], fetch(CIFARS[name]))
+    return Dataset(f"{name}, its own split", x_train, y_train, x_test, y_test)
+
+
+def _imagenet() -> Dataset:
+    raise InputError("data set 'imagenet': expected a folder with train/CLASS and val/CLASS as --data, found none")
+
+
+DATA_SETS: dict[str, Callable[[], Dataset]] = {
+    "digits": load_digits,
+    "mnist": partial(_openml, "mnist", "mnist_784"),
+    "fashion-mnist": partial(_openml, "fashion-mnist", "Fashion-MNIST"),
+    "cifar10": partial(_cifar, "cifar10"),
+    "cifar100": partial(_cifar, "cifar100"),
+    "imagenet": _imagenet,
+}
 
 
 def write_test_images(data: Dataset, path: Path) -> None:
     """The test images as .npz with x uint8 (N, C, H, W) and y int64 (N,): the same bytes for the same images."""
     buffer = BytesIO()
-    np.savez_compressed(buffer, x=data.x_test, y=data.y_test)
+    np.savez_compressed(buffer, x=data.x_test[:], y=data.y_test)
     write_bytes(path, buffer.getvalue())

@@ -28,17 +28,23 @@ from bwnhw.models.style import Style
 from bwnhw.onnx_read import load
 
 _Made = TypeVar("_Made")
-_Groups = list[dict[str, Any]]
+_Parameters = list[Tensor]
 
 
-def adam(groups: _Groups, rate: float, beta1: float = 0.9, beta2: float = 0.999) -> torch.optim.Optimizer:
-    """Adam."""
-    return torch.optim.Adam(groups, lr=rate, betas=(beta1, beta2))
+def adam(latents: _Parameters, others: _Parameters, rate: float, weight_decay: float = 0.0, beta1: float = 0.9,
+         beta2: float = 0.999) -> torch.optim.Optimizer:
+    """Adam; `weight_decay` acts on latent weights only."""
+    return torch.optim.Adam(_groups(latents, others, weight_decay), lr=rate, betas=(beta1, beta2))
 
 
-def sgd(groups: _Groups, rate: float, momentum: float = 0.9, nesterov: bool = False) -> torch.optim.Optimizer:
-    """Gradient descent with momentum."""
-    return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov)
+def sgd(latents: _Parameters, others: _Parameters, rate: float, weight_decay: float = 0.0, momentum: float = 0.9,
+        nesterov: bool = False) -> torch.optim.Optimizer:
+    """Gradient descent with momentum; `weight_decay` acts on latent weights only."""
+    return torch.optim.SGD(_groups(latents, others, weight_decay), lr=rate, momentum=momentum, nesterov=nesterov)
+
+
+def _groups(latents: _Parameters, others: _Parameters, weight_decay: float) -> list[dict[str, Any]]:
+    return [{"params": latents, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": adam, "sgd": sgd}
@@ -58,10 +64,8 @@ def check(recipe: Recipe) -> None:
     _check_part(where, "hook", recipe.hook, HOOKS, given=1)
     _check_part(where, "loss", recipe.loss, LOSSES, given=3)
     _check_part(where, "codebook", recipe.codebook, CODEBOOKS, given=2)
-    if recipe.optimizer.name in OPTIMIZERS:
-        _check_part(where, "optimizer", recipe.optimizer, OPTIMIZERS, given=1)
-    else:
-        _check_part(where, "optimizer", _without_decay(recipe.optimizer), {**_OPTIMIZERS, **OPTIMIZERS}, given=2)
+    alone = recipe.optimizer.name in OPTIMIZERS
+    _check_part(where, "optimizer", recipe.optimizer, OPTIMIZERS if alone else {**_OPTIMIZERS, **OPTIMIZERS}, given=1 if alone else 3)
     _check_part(where, "schedule", recipe.schedule, SCHEDULES, given=0)
     _check_together(where, recipe)
 
@@ -157,28 +161,19 @@ def loss_of(recipe: Recipe, network: nn.Module, count: int) -> ExtraLoss | None:
     return _make(recipe, "loss", recipe.loss, LOSSES[recipe.loss.name], network, count, features)
 
 
-def _without_decay(part: Part) -> Part:
-    return Part(part.name, {name: value for name, value in part.options.items() if name != "weight_decay"})
-
-
 def optimizers_of(recipe: Recipe, network: nn.Module, loss: ExtraLoss | None) -> list[torch.optim.Optimizer]:
-    """The optimizers of all parameters of network and loss; beside one that is for binary weights alone, Adam takes the others.
-
-    `weight_decay`, an option of adam and sgd, acts on latent weights only.
-    """
+    """The optimizers of all parameters of network and loss; beside one that is for binary weights alone, Adam takes the others."""
     part = recipe.optimizer
+    every = [*network.named_parameters(), *([] if loss is None else loss.named_parameters("loss"))]
     if part.name in OPTIMIZERS:
         first = _make(recipe, "optimizer", part, OPTIMIZERS[part.name], network)
         taken = {id(parameter) for group in first.param_groups for parameter in group["params"]}
-        rest = [*network.parameters(), *(() if loss is None else loss.parameters())]
-        return [first, adam([{"params": [parameter for parameter in rest if id(parameter) not in taken]}], recipe.learning_rate)]
+        return [first, adam([], [parameter for _, parameter in every if id(parameter) not in taken], recipe.learning_rate)]
     latents: list[Tensor] = []
-    others: list[Tensor] = [] if loss is None else list(loss.parameters())
-    for name, parameter in network.named_parameters():
-        (latents if name.rpartition(".")[2] == "latent" else others).append(parameter)
-    decay = part.options.get("weight_decay", 0.0)
-    groups = [{"params": latents, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-    return [_make(recipe, "optimizer", _without_decay(part), _OPTIMIZERS[part.name], groups, recipe.learning_rate)]
+    others: list[Tensor] = []
+    for name, parameter in every:
+        (latents if name.endswith(".latent") and not name.startswith("loss.") else others).append(parameter)
+    return [_make(recipe, "optimizer", part, _OPTIMIZERS[part.name], latents, others, recipe.learning_rate)]
 
 
 def schedule_of(recipe: Recipe) -> Schedule:

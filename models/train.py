@@ -26,7 +26,7 @@ from bwnhw.models import methods
 from bwnhw.models.architectures import ARCHITECTURES
 from bwnhw.models.card import card_of
 from bwnhw.models.checkpoint import read_checkpoint, write_checkpoint
-from bwnhw.models.data import Dataset, load_dataset, write_test_images
+from bwnhw.models.data import Dataset, Images, load_dataset, write_test_images
 from bwnhw.models.distort import distort
 from bwnhw.models.export import to_graph
 from bwnhw.models.log import EpochReport, Log
@@ -162,7 +162,7 @@ def _save_parameters(network: nn.Module, path: Path) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def accuracy(network: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
+def accuracy(network: nn.Module, images: Images, labels: NDArray[np.int64]) -> float:
     """Fraction of images (N, C, H, W) whose greatest score, ties to the lowest index, is at the label; sets eval mode."""
     network.eval()
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
@@ -179,8 +179,11 @@ def _check_images(recipe: Recipe, data: Dataset, team: Workers) -> None:
     top = 2**architecture.pixel_bits - 1
     if data.x_train.shape[1:] != architecture.image:
         raise InputError(f"architecture {recipe.architecture!r}: expected images {architecture.image}, found {data.x_train.shape[1:]}")
-    if data.x_train.max() > top:
+    if isinstance(data.x_train, np.ndarray) and data.x_train.max() > top:
         raise InputError(f"architecture {recipe.architecture!r}: expected pixels of 0..{top}, found {data.x_train.max()}")
+    if max(data.y_train.max(), data.y_test.max()) >= architecture.classes:
+        raise InputError(f"architecture {recipe.architecture!r}: expected labels below {architecture.classes}, found "
+                         f"{max(data.y_train.max(), data.y_test.max())}")
     if len(data.y_train) < recipe.validation + recipe.batch:
         raise InputError(f"recipe {recipe.name!r}: expected at least validation + batch training images, found {len(data.y_train)}")
     if recipe.batch % team.count:

@@ -1,12 +1,15 @@
 """Data sets: the digits' split, and files that aren't what they should be."""
 
+import io
 import sys
+import tarfile
 
 import numpy as np
 import pytest
 
 from bwnhw.errors import ImageError, InputError, MissingError
 from bwnhw.models.data import DIGITS_TEST, load_dataset, load_npz, write_test_images
+from bwnhw.models.download import CIFARS
 
 X, Y = np.zeros((6, 28, 28), np.uint8), np.arange(6, dtype=np.uint8)
 GOOD = {"x_train": X, "y_train": Y, "x_test": X[:2], "y_test": Y[:2]}
@@ -29,7 +32,7 @@ def test_digits_need_no_file(tmp_path):
 
 
 def test_unknown_data_set():
-    with pytest.raises(InputError, match="^data set 'cifar': expected 'digits' or 'mnist'$"):
+    with pytest.raises(InputError, match="^data set 'cifar': expected one of digits, mnist, fashion-mnist, cifar10, cifar100, imagenet$"):
         load_dataset("cifar", None)
 
 
@@ -107,3 +110,89 @@ def test_without_scikit_learn(name, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingError, match=f"^data set '{name}': scikit-learn is not installed"):
         load_dataset(name, None)
+
+
+def cifar_archive(path, cifar, count=3):
+    """An archive in the layout of the binary version, `count` records a file; images numbered by their first pixel."""
+    with tarfile.open(path, "w:gz") as files:
+        for number, name in enumerate((*cifar.train, *cifar.test)):
+            records = np.zeros((count, cifar.labels + 3072), np.uint8)
+            records[:, 0] = 9  # the coarse label of CIFAR-100
+            records[:, cifar.labels - 1] = np.arange(count)
+            records[:, cifar.labels] = 10 * number + np.arange(count)
+            records[:, cifar.labels + 2 * 1024 + 33] = 200  # blue, row 1, column 1
+            info = tarfile.TarInfo(name)
+            info.size = records.size
+            files.addfile(info, io.BytesIO(records.tobytes()))
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(("name", "train"), [("cifar10", 15), ("cifar100", 3)])
+def test_cifar(name, train, tmp_path, monkeypatch):
+    cifar_archive(tmp_path / "c.tar.gz", CIFARS[name])
+    asked = []
+    monkeypatch.setattr("pooch.retrieve", lambda url, known_hash: asked.append((url, known_hash)) or str(tmp_path / "c.tar.gz"))
+    data = load_dataset(name, None)
+    assert asked == [(CIFARS[name].url, f"md5:{CIFARS[name].md5}")]
+    assert data.x_train.shape == (train, 3, 32, 32) and data.x_test.shape == (3, 3, 32, 32)
+    assert data.y_test.tolist() == [0, 1, 2]
+    assert data.x_train[:, 0, 0, 0].tolist() == [10 * file + image for file in range(train // 3) for image in range(3)]
+    assert (data.x_test[:, 2, 1, 1] == 200).all() and data.x_test[:, :, 1, 1].sum() == 600
+
+
+@pytest.mark.train
+def test_cifar_that_cant_be_had(tmp_path, monkeypatch):
+    def refuse(url, known_hash):
+        raise ValueError("MD5 hash of downloaded file doesn't match")
+
+    monkeypatch.setattr("pooch.retrieve", refuse)
+    with pytest.raises(InputError, match=r"the download failed \(MD5 hash .*\), expected a connection or --data FILE"):
+        load_dataset("cifar10", None)
+    (tmp_path / "c.tar.gz").write_bytes(b"not an archive")
+    monkeypatch.setattr("pooch.retrieve", lambda url, known_hash: str(tmp_path / "c.tar.gz"))
+    with pytest.raises(ImageError, match="c.tar.gz: expected the binary version of a CIFAR data set, found "):
+        load_dataset("cifar10", None)
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(MissingError, match="pooch is not installed"):
+        load_dataset("cifar10", None)
+
+
+def picture(path, width, height, colour):
+    image = pytest.importorskip("PIL.Image")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.new("RGB", (width, height), colour).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for part in ("train", "val"):
+        picture(tmp_path / part / "n02" / "b.png", 300, 500, (200, 0, 0))
+        picture(tmp_path / part / "n01" / "a.JPEG", 500, 300, (0, 100, 0))
+        picture(tmp_path / part / "n01" / "c.png", 100, 90, (0, 0, 50))
+    (tmp_path / "train" / "n01" / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+@pytest.mark.train
+def test_folder(folder):
+    data = load_dataset("imagenet", folder)
+    assert data.x_train.shape == data.x_test.shape == (3, 3, 224, 224)
+    assert data.y_train.tolist() == [0, 0, 1]
+    assert data.x_train[np.array([2, 1])][:, :, 100, 100].tolist() == [[200, 0, 0], [0, 0, 50]]
+    assert data.test_digest() == load_dataset("imagenet", folder).test_digest()
+
+
+@pytest.mark.train
+def test_folders_that_dont_fit(folder):
+    (folder / "val" / "n03").mkdir()
+    with pytest.raises(ImageError, match="expected folders train/CLASS and val/CLASS of the same classes, found 2 and 3"):
+        load_dataset("imagenet", folder)
+    with pytest.raises(InputError, match="expected a folder with train/CLASS and val/CLASS as --data, found none"):
+        load_dataset("imagenet", None)
+
+
+@pytest.mark.train
+def test_a_picture_that_is_none(folder):
+    (folder / "val" / "n02" / "b.png").write_bytes(b"no picture")
+    with pytest.raises(ImageError, match="b.png: expected a picture, found "):
+        load_dataset("imagenet", folder).x_test[:]
