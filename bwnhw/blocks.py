@@ -151,6 +151,7 @@ class Array:
     flips: bool
     memory: str
     family: str = "xc7"  # whose LUTs the popcounts are shaped for
+    loaded: bool = False  # weights, offsets and flips are memories that are filled at run time, not constants
 
     encode_latency = 1
 

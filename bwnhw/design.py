@@ -81,7 +81,7 @@ def lay_stage(nodes: tuple[Node, ...], index: int, flow: Flow, plan: Plan, numbe
             used.append(index + 1)
         lay_core = _unrolled if engine.engine == "unrolled" else _array
         core = lay_core(node, behind if fused else None, flow.ints, engine, window)  # type: ignore[arg-type]
-        cores.append(replace(core, family=plan.family) if isinstance(core, Array) else core)
+        cores.append(replace(core, family=plan.family, loaded=plan.loadable) if isinstance(core, Array) else core)
         flow = Flow(nodes[used[-1]].out, engine.pe, window.groups)
         kind = "dense" if node.out.pixels == 1 else "conv"
     elif isinstance(node, Pool):

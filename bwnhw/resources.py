@@ -4,7 +4,7 @@ docs/estimates.md explains the formulas and states the measured error.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -12,13 +12,14 @@ from bwnhw.blocks import Design, Stage, Unrolled
 from bwnhw.errors import InputError, PlanError
 from bwnhw.fabric import FAMILIES
 from bwnhw.network import Network
-from bwnhw.structure import Bill, Block, bill, credits, shell, stage_blocks
+from bwnhw.structure import Bill, Block, bill, credits, load_chain, shell, stage_blocks
 from bwnhw.unrolled import unrolled_bill
 
 
 @dataclass(frozen=True)
 class BlockResources:
-    """One block: `kind` is its class in `bwnhw.blocks`, "Credits" or "Shell"; `brams` are 18-kbit block RAMs; all numbers are estimates."""
+    """One block: `kind` is its class in `bwnhw.blocks`, "Credits", "LoadChain" or "Shell"; `brams` are 18-kbit block RAMs; all numbers are
+    estimates."""
 
     kind: str
     luts: int
@@ -88,10 +89,14 @@ class Resources:
 def resources(design: Design, family: str = "xc7", network: Network | None = None) -> Resources:
     """Estimate a design on a family ("xc7", "ecp5"). What an unrolled layer costs depends on its weights: `network` has them.
 
-    Raises InputError for another family, PlanError where a block has no rule or an unrolled layer no network.
+    A loadable design's memories are reckoned with their chain; what its other tables would cost as constants stays in the sum, so it is
+    rather too high. Raises InputError for another family, PlanError where a block has no rule or an unrolled layer no network.
     """
     checked(family)
     stages = tuple(stage_resources(stage, family, network) for stage in design.stages)
+    if design.loadable:
+        stages = tuple(replace(counted, blocks=(*counted.blocks, _sized("LoadChain", load_chain(stage, family), family)))
+                       for stage, counted in zip(design.stages, stages, strict=True))
     return Resources(family, stages, _sized("Shell", shell(design), family))
 
 

@@ -15,6 +15,7 @@ from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, St
 from bwnhw.compressor import adds_rows, after, carries, levels, popcount_latency
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, blocks, delay, index_bits, memory
+from bwnhw.loading import WORD, stage_load_tables
 
 Block = Upsize | Downsize | Window | Array | Unrolled | Reduce | Thresholds | Scaler | Best | Fifo
 
@@ -160,7 +161,9 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     """The first level of a PE's popcount with the weights in front of it, which merge where they are small."""
     depth, pairs = block.fold_depth, carries(lanes)
     leaf = 64 if family == "xc7" else 16
-    if depth == 1:
+    if block.loaded:
+        row.features["carry_free"] += pairs
+    elif depth == 1:
         row.features["carry_constant"] += pairs
     elif block.memory == "block":
         row.features["carry_free"] += pairs
@@ -190,19 +193,36 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
         row.part += Part(0, kept)
         row.features["acc_single_bits"] += bits
     else:
-        constant = late or block.offsets == 1  # the sum begins at a register's reset value; what leaves has registers of its own
+        # A constant that the sum begins with is a register's reset value; what leaves has registers of its own.
+        constant = late or block.offsets == 1 and not block.loaded
         row.part += Part(0, bits + constant * (bits if late else kept) + late * kept)
         row.features["acc_held_bits" if constant else "acc_loop_bits"] += bits
         row.features["acc_shift_bits"] += bits * len({step.shift for step in block.steps} - {0})
     if late:
         row.features["acc_late_bits"] += bits
-    if block.offsets > 1:
+    if block.offsets > 1 and block.loaded:
+        row.part += Part(0, bits + 2 * block.flips)
+        row.features["acc_offset_bits"] += bits
+    elif block.offsets > 1:
         # Bits of a table of n entries that are constant, equal or inverse to each other are one: there are 2**(n−1) − 1 others.
         distinct = min(bits - 2, (1 << min(block.offsets - 1, 8)) - 1)
         row.part += Part(0, distinct + (2 if block.offsets > 2 else 1) * block.flips)
         row.features["acc_offset_bits"] += bits
         _table(row.features, block.offsets, distinct + block.flips, family)
     row.features["rows"] += 1
+
+
+def load_chain(stage: Stage, family: str) -> Bill:
+    """The memories of a stage that are loaded at run time, each with its part of the load chain: a word's register, and a counter that
+    goes over the entries (7 LUTs and one per bit of it, measured on single memories)."""
+    ahead = stage.array is not None and stage.array.memory == "block"
+    found = Bill()
+    for table in stage_load_tables(stage):
+        count = index_bits(table.depth)
+        found.part += Part(7 + count if count else 4, WORD + 4 + count)
+        weights = ".weights_" in table.name
+        found.part += memory(table.depth, table.bits, family, ahead and weights) if count else Part(0, table.bits)
+    return found
 
 
 def _table(features: Counter[str], depth: int, width: int, family: str) -> None:

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     parser.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="the folder to write; it can be moved afterwards")
     parser.add_argument("--name", metavar="PREFIX", default="bwnhw", help="begins the name of every module (default: %(default)s)")
     add_folding(parser)
-    parser.add_argument("--loadable", action="store_true", help="load the weights at run time, through a stream of their own: one design for "
+    parser.add_argument("--loadable", action="store_true", help="weights come at run time, through a stream of their own: one design for "
                         "every network of this topology; this one's words are written beside it")
 
 
