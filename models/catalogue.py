@@ -33,7 +33,7 @@ METHODS: dict[str, Tables] = {
     "biper": {"binarizer": {"name": "biper"}, "loss": {"name": "sine"}},
     "siman": {"binarizer": {"name": "siman"}},
     "rbnn": {"binarizer": {"name": "rbnn", "renewals": 10, "renew_until": 0.3}},
-    "cmim": {"binarizer": {"name": "cmim"}, "loss": {"name": "cmim", "strength": 0.1, "negatives": 64}},
+    "cmim": {"binarizer": {"name": "cmim"}, "loss": {"name": "cmim", "strength": 0.02, "negatives": 64}},
     "bd-bnn": {"binarizer": {"name": "ste", "scale": "channel"}, "loss": {"name": "kurtosis", "strength": 0.01}},
     "lns": {"binarizer": {"name": "lns"}, "loss": {"name": "lns"}},
     "bop": {"binarizer": {"name": "direct"}, "optimizer": {"name": "bop", "tau": 1e-6, "gamma": 1e-2, "decay": 0.3}},
