@@ -15,7 +15,7 @@ from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, St
 from bwnhw.compressor import adds_rows, after, carries, levels, popcount_latency
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, blocks, delay, index_bits, memory
-from bwnhw.loading import WORD, stage_load_tables
+from bwnhw.loading import WORD, LoadTable, stage_load_tables
 
 Block = Upsize | Downsize | Window | Array | Unrolled | Reduce | Thresholds | Scaler | Best | Fifo
 
@@ -214,15 +214,32 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
 
 def load_chain(stage: Stage, family: str) -> Bill:
     """The memories of a stage that are loaded at run time, each with its part of the load chain: a word's register, and a counter that
-    goes over the entries (7 LUTs and one per bit of it, measured on single memories)."""
+    goes over the entries (7 LUTs and one per bit of it, measured on single memories). Beside it the multipliers, whose factors are no
+    constants."""
     ahead = stage.array is not None and stage.array.memory == "block"
+    tables = stage_load_tables(stage)
     found = Bill()
-    for table in stage_load_tables(stage):
+    for table in tables:
         count = index_bits(table.depth)
-        found.part += Part(7 + count if count else 4, WORD + 4 + count)
+        found.part += Part(7 + count if count else 4, 4 + count)
         weights = ".weights_" in table.name
         found.part += memory(table.depth, table.bits, family, ahead and weights) if count else Part(0, table.bits)
+    for bit in range(WORD):
+        found.part += _passed(bit, tables, family)
+    for core in stage.cores:
+        if isinstance(core, Scaler) and core.groups == 1:
+            found.features["multiply_bits"] += core.lanes * core.bits * core.mult_bits
     return found
+
+
+def _passed(bit: int, tables: tuple[LoadTable, ...], family: str) -> Part:
+    """The registers of one bit of the words: a line from each memory that has the bit to the next that has it."""
+    found, cycles = Part(), 0
+    for table in tables:
+        cycles += 1
+        if table.bits > bit:
+            found, cycles = found + delay(1, cycles, family), 0
+    return found + delay(1, cycles, family)
 
 
 def _table(features: Counter[str], depth: int, width: int, family: str) -> None:
