@@ -206,6 +206,11 @@ def _reach(geometry: Geometry) -> int:
     return int(max(after - keep for after, keep in zip(need, geometry.keep.tolist(), strict=True)))
 
 
+def least_depth(window: Window) -> int:
+    """Words with which the writer can prepare the next pixel while one is being read: `depth` is the next power of two."""
+    return max(2, _reach(window.geometry) * window.words)
+
+
 def least_buffer(window: Window) -> int:
     """Words that the buffer must hold for the output pixel that needs most."""
     return int((window.geometry.need - window.geometry.keep).max()) * window.words

@@ -13,7 +13,10 @@ ROUTABLE = 0.7  # the share of a device's LUTs that the planner fills: fuller on
 
 @dataclass(frozen=True)
 class Device:
-    """What a device holds: LUTs and block RAMs as `family` counts them (18 kbit on xc7 and ecp5, 4 kbit on ice40), 288-kbit UltraRAMs."""
+    """What a device holds: LUTs and block RAMs as `family` counts them (18 kbit on xc7 and ecp5, 4 kbit on ice40), 288-kbit UltraRAMs.
+
+    `nextpnr`: the options that name it to nextpnr; none where that doesn't know it.
+    """
 
     name: str
     family: str
@@ -22,6 +25,7 @@ class Device:
     brams: int
     urams: int
     source: str
+    nextpnr: tuple[str, ...] = ()
 
 
 class Sized(Protocol):
@@ -55,7 +59,7 @@ class Use:
 def catalogue() -> dict[str, Device]:
     """Every device by its name."""
     data = tomllib.loads(files("bwnhw").joinpath("devices.toml").read_text(encoding="utf-8"))
-    return {name: Device(name, **fields) for name, fields in data.items()}
+    return {name: Device(name, **{**fields, "nextpnr": tuple(fields.get("nextpnr", ()))}) for name, fields in data.items()}
 
 
 def find(name: str) -> Device:

@@ -1,7 +1,7 @@
 """Options that several commands share, and how they are read."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,9 @@ def add_budget(parser: Any) -> None:
     parser.add_argument("--clock", metavar="MHZ", type=clock, help="clock in MHz; turns cycles into images/s (default: the plan's, 200)")
 
 
-def add_family(parser: argparse.ArgumentParser) -> None:
+def add_family(parser: argparse.ArgumentParser, families: Sequence[str] = FAMILIES) -> None:
     """The FPGA family whose LUTs are counted."""
-    parser.add_argument("--family", choices=FAMILIES, default=None, help="FPGA family: xc7 has LUT6, ecp5 LUT4 (default: xc7)")
+    parser.add_argument("--family", choices=families, default=None, help="FPGA family: xc7 has LUT6, ecp5 LUT4 (default: xc7)")
 
 
 def add_images(parser: argparse.ArgumentParser, otherwise: str) -> None:

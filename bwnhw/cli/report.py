@@ -1,6 +1,6 @@
 """Results as the tables and the JSON of the commands: estimated, measured and synthesised numbers under the same names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,12 @@ from bwnhw.errors import MismatchError
 
 if TYPE_CHECKING:
     from bwnhw.cycles import Cycles
+    from bwnhw.rtl.place import Placed
     from bwnhw.rtl.synth import Synthesised
     from bwnhw.sim.verify import SimResult
+
+
+RESOURCES = (("LUT", "luts"), ("FF", "ffs"), ("BRAM", "brams"))
 
 
 def estimated(estimate: Estimate) -> None:
@@ -85,11 +89,39 @@ def usage(found: "SimResult", lanes: Mapping[str, float]) -> None:
                   ("layer", "busy", "starved", "blocked", "fill", "utilisation", "valid lanes"), rows)
 
 
-def synthesised(estimate: Estimate, found: "Synthesised") -> None:
-    """What synthesis counted beside the estimate."""
-    pairs = (("LUT", estimate.luts, found.luts), ("FF", estimate.ffs, found.ffs), ("BRAM (18 kbit)", estimate.brams, found.brams))
+def synthesised(estimate: Estimate | None, found: "Synthesised") -> None:
+    """What synthesis counted beside the estimate, where there is one."""
+    pairs = [(name, getattr(estimate, field, None), getattr(found, field)) for name, field in RESOURCES]
     console.table(f"Resources on {found.family} ({found.tool})", ("", "estimated", "synthesised", "estimate / synthesised"),
-                  [(name, guess, count, guess / count if count else None) for name, guess, count in pairs])
+                  [(name, guess, count, guess / count if guess is not None and count else None) for name, guess, count in pairs])
+
+
+def synthesised_layers(names: Sequence[str], estimate: Estimate | None, found: "Sequence[Synthesised]") -> None:
+    """What synthesis counted in every layer by itself, beside the estimate, where there is one."""
+    guesses: Sequence[object] = estimate.layers if estimate else [None] * len(names)
+    console.table("Layers, each synthesised by itself", ("layer", "LUT", "synthesised", "FF", "synthesised", "BRAM", "synthesised"),
+                  [(name, *(value for _, field in RESOURCES for value in (getattr(guess, field, None), getattr(count, field))))
+                   for name, guess, count in zip(names, guesses, found, strict=True)])
+
+
+def unestimated(family: str, names: Sequence[str]) -> dict[str, Any]:
+    """The JSON of an estimate that there is none of."""
+    empty = {field: {"estimated": None, "synthesised": None, "family": family} for _, field in RESOURCES}
+    return {**empty, "layers": [{"name": name, **empty} for name in names]}
+
+
+def placed(device: Device, found: "Placed") -> None:
+    """What the placed design takes of the device, and its clock."""
+    console.table(f"Placed and routed on {device.name} ({found.tool})", ("", "placed", "available"),
+                  [("LUT", found.luts, device.luts), ("FF", found.ffs, device.ffs), ("block RAM", found.brams, device.brams)])
+    console.line(f"{found.fmax_mhz:g} MHz (placed)")
+
+
+def with_placement(result: Mapping[str, Any], found: "Placed") -> dict[str, Any]:
+    """A result with what nextpnr found."""
+    counts = {"luts": found.luts, "ffs": found.ffs, "brams": found.brams}
+    return {**result, **{name: {**result[name], "placed": count, "device": found.device} for name, count in counts.items()},
+            "fmax_mhz": {"placed": found.fmax_mhz, "device": found.device}}
 
 
 def with_simulation(result: Mapping[str, Any], found: "SimResult", accuracy: float | None, lanes: Mapping[str, float]) -> dict[str, Any]:

@@ -1,17 +1,25 @@
 """Synthesis and its counting on tiny Verilog with known answers."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bwnhw.devices import find
 from bwnhw.errors import InputError, MissingError, ToolError
 from bwnhw.rtl.netlist import count
-from bwnhw.rtl.synth import synth
+from bwnhw.rtl.place import place
+from bwnhw.rtl.synth import synth, synth_layers
 
 ADDER = """
 module adder(input clk, input [7:0] a, b, output reg [7:0] q);
   always @(posedge clk) q <= a + b;
+endmodule
+"""
+COUNTER = """
+module counter(input clk, input [7:0] a, output reg [7:0] q);
+  always @(posedge clk) q <= q + a;
 endmodule
 """
 DELAY = """
@@ -42,6 +50,8 @@ def written(folder: Path, text: str) -> Path:
     (DELAY, "delay", "ecp5", 0, 64, 0),
     (RAM, "memory", "xc7", 0, 0, 1),
     (RAM, "memory", "ecp5", 0, 0, 1),
+    (DELAY, "delay", "ice40", 0, 64, 0),
+    (RAM, "memory", "ice40", 1, 0, 5),  # 18 kbit in blocks of 4; an inverter for the write enable
 ])
 def test_known_counts(tmp_path: Path, text: str, top: str, family: str, luts: int, ffs: int, brams: int) -> None:
     passes: list[str] = []
@@ -91,6 +101,46 @@ def test_errors(tmp_path: Path) -> None:
         synth(source, "xc7", "nowhere")
     with pytest.raises(ToolError, match=r"Yosys ended .*syntax error"):
         synth(written(tmp_path, "module adder(input a"), "xc7", "adder")
+
+
+def test_layers_by_themselves(tmp_path: Path) -> None:
+    source = written(tmp_path, ADDER + DELAY)
+    done: list[tuple[int, int]] = []
+    found = synth_layers(source, "xc7", ["adder", "delay"], progress=lambda *counts: done.append(counts))
+    assert [(one.top, one.luts, one.ffs) for one in found] == [("adder", 8, 8), ("delay", 16, 0)]
+    assert done == [(1, 2), (2, 2)]
+
+
+def test_the_first_failure_stops_the_other_layers(tmp_path: Path) -> None:
+    slow = tmp_path / "yosys"
+    slow.write_text('#!/bin/sh\ncase "$2" in *"-top bad"*) echo "ERROR: bad"; exit 1;; esac\nsleep 60\n')
+    slow.chmod(0o755)
+    began = time.monotonic()
+    with pytest.raises(ToolError, match="ERROR: bad"):
+        synth_layers(written(tmp_path, ADDER), "xc7", ["bad", "adder"], yosys=slow)
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("name", ["ecp5-25", "ice40up5k"])
+def test_place(tmp_path: Path, name: str) -> None:
+    phases: list[str] = []
+    placed = place(written(tmp_path, COUNTER), "counter", find(name), progress=phases.append)
+    assert placed.device == name
+    assert 8 <= placed.luts <= 40
+    assert placed.ffs == (8 if name == "ecp5-25" else None)
+    assert placed.brams == 0
+    assert 20 < placed.fmax_mhz < 1000
+    assert len(phases) > 3
+
+
+def test_place_refuses(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a device that nextpnr places on"):
+        place(written(tmp_path, ADDER), "adder", find("zynq7020"))
+    wide = DELAY.replace("[15:0]", "[99:0]")  # more ports than the package has pins
+    with pytest.raises(ToolError, match="nextpnr-ice40 ended with status"):
+        place(written(tmp_path, wide), "delay", find("ice40up5k"))
+    with pytest.raises(ToolError, match="found no clock"):
+        place(written(tmp_path, "module wire_(input a, output b); assign b = a; endmodule"), "wire_", find("ecp5-25"))
 
 
 def test_time_limit(tmp_path: Path) -> None:
