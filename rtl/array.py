@@ -1,6 +1,6 @@
 """The systolic array: rows of PEs, the skew of its inputs, the de-skew of its outputs.
 
-A beat at the top in cycle t is at PE (r, c) in cycle t + r + c + 1. Registers stand between neighbours only: no data net spans the array.
+A beat at the top in cycle t is at PE (r, c) in cycle t + r + c + 2. Registers stand between neighbours only: no data net spans the array.
 """
 
 from itertools import accumulate
