@@ -50,6 +50,7 @@ def written(folder: Path, text: str) -> Path:
     (DELAY, "delay", "ecp5", 0, 64, 0),
     (RAM, "memory", "xc7", 0, 0, 1),
     (RAM, "memory", "ecp5", 0, 0, 1),
+    (ADDER, "adder", "ice40", 8, 8, 0),  # seven carries, each beside its LUT
     (DELAY, "delay", "ice40", 0, 64, 0),
     (RAM, "memory", "ice40", 1, 0, 5),  # 18 kbit in blocks of 4; an inverter for the write enable
 ])
