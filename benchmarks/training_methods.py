@@ -25,13 +25,13 @@ from bwnhw.files import write_bytes, write_text
 from bwnhw.kernels import study, whole
 from bwnhw.lower import lower
 from bwnhw.models.architectures import ARCHITECTURES
-from bwnhw.models.catalogue import METHODS, with_method
+from bwnhw.models.catalogue import BASELINE, METHODS, with_method
 from bwnhw.models.data import Dataset, load_dataset
 from bwnhw.models.export import to_graph
 from bwnhw.models.methods import binarizers_by_name
 from bwnhw.models.recipe import Part, Recipe, find_recipe, load_recipe
 from bwnhw.models.train import train
-from bwnhw.network import Network
+from bwnhw.onnx_read import load
 from bwnhw.onnx_write import to_bytes
 from bwnhw.plan import from_json
 
@@ -102,10 +102,97 @@ def _mean(signs: dict[str, dict[str, float]], weights: dict[str, int], key: str)
     return float(np.average([row[key] for row in signs.values()], weights=list(weights.values())))
 
 
-def luts(network: Network, column: Column) -> int | None:
-    """Estimated at the folding that all methods share, None for another topology (a codebook's engines differ)."""
-    plan = from_json((ROOT / "tests" / "data" / "plans" / f"{column.plan}.json").read_text())
-    return estimate(network, plan).luts
+def collect(run: Run, data: Dataset | None, work: Path) -> dict[str, Any] | None:
+    """What was measured in a run, with accuracy of the integers, kernels and estimated LUTs; None where it is still to be made.
+
+    The integers' accuracy needs the data; LUTs are estimated at the folding that all methods share.
+    """
+    file = work / f"{run.name}.json"
+    if not file.exists():
+        return None
+    found: dict[str, Any] = json.loads(file.read_text())
+    network = lower(load(file.with_suffix(".onnx")))
+    if data is not None:
+        found["accuracy_integer"] = accuracy(golden.outputs(network, encode(network, data.x_test[:])), data.y_test)
+    plan = from_json((ROOT / "tests" / "data" / "plans" / f"{run.column.plan}.json").read_text())
+    return {**found, "kernel_entropy": whole(study(network)).entropy, "luts": estimate(network, plan).luts}
+
+
+def summary(found: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> dict[str, Any]:
+    """One method's cells of one column: means over the seeds that were run, accuracies one by one."""
+    def mean(key: str, rows: list[dict[str, Any]]) -> float:
+        return float(np.mean([row[key] for row in rows]))
+
+    accuracies = [row["accuracy"] for row in found]
+    return {"seeds": len(found), "epochs": found[0]["recipe"]["epochs"], "accuracy": mean("accuracy", found), "accuracies": accuracies,
+            "time": mean("cpu_seconds", found) / mean("cpu_seconds", baseline),
+            **{key: mean(key, found) for key in ("flips_per_step", "never_flipped", "fixed_at_25%", "kernel_entropy", "luts")}}
+
+
+def results(work: Path, data: dict[str, Dataset]) -> dict[str, Any]:
+    """All columns by method, and the scales."""
+    tables: dict[str, Any] = {}
+    for name in COLUMNS:
+        by_method = {method: [found for run in runs([name], [method]) if (found := _checked(run, data, work))] for method in METHODS}
+        tables[name] = {method: summary(found, by_method[BASELINE]) for method, found in by_method.items() if found}
+    scales: dict[str, list[float]] = {}
+    for run in scale_runs():
+        file = work / f"{run.name}.json"
+        if file.exists():
+            scales.setdefault(run.name.split("--")[1], []).append(json.loads(file.read_text())["accuracy"])
+    return {**tables, "scales": scales}
+
+
+def _checked(run: Run, data: dict[str, Dataset], work: Path) -> dict[str, Any] | None:
+    found = collect(run, data.get(run.column.recipe), work)
+    if found and found.get("accuracy_integer", found["accuracy"]) != found["accuracy"]:
+        raise SystemExit(f"{run.name}: torch and integers differ, {found['accuracy']} and {found['accuracy_integer']}")
+    return found
+
+
+HEADS = ("digits, mean (spread)", "MNIST", "time", "flips per 1000 steps", "never flipped", "settled at 25 %", "kernel entropy",
+         "LUTs, digits", "LUTs, MNIST")
+
+
+def methods_table(found: dict[str, Any]) -> str:
+    """The table of methods in Markdown."""
+    rows = [_row(method, found["digits"][method], found["mnist"].get(method)) for method in METHODS if method in found["digits"]]
+    return "\n".join([f"| method | {' | '.join(HEADS)} |", "| --- " + "| ---: " * len(HEADS) + "|", *rows]) + "\n"
+
+
+def _row(method: str, digits: dict[str, Any], mnist: dict[str, Any] | None) -> str:
+    signs = mnist or digits
+    cells = [method, _spread(digits["accuracies"]), f"{100 * mnist['accuracy']:.2f} %" if mnist else "not run", f"{digits['time']:.1f}",
+             f"{1000 * signs['flips_per_step']:.1f}", f"{100 * signs['never_flipped']:.1f} %", f"{100 * signs['fixed_at_25%']:.1f} %",
+             f"{signs['kernel_entropy']:.2f}", f"{digits['luts']:,.0f}", f"{mnist['luts']:,.0f}" if mnist else "-"]
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(accuracies: list[float]) -> str:
+    """Mean and, of several seeds, the distance from least to greatest."""
+    spread = f" ({100 * (max(accuracies) - min(accuracies)):.2f})" if len(accuracies) > 1 else " (one seed)"
+    return f"{100 * np.mean(accuracies):.2f} %{spread}"
+
+
+def scales_table(scales: dict[str, list[float]]) -> str:
+    """The table of scales in Markdown."""
+    lines = ["| scale | with batch norm, mean (spread) | without |", "| --- | ---: | ---: |"]
+    for scale in SCALES:
+        cells = [scales.get(f"{architecture}-{scale}") for architecture in ("digits-conv", "digits-conv-no-norm")]
+        lines.append(f"| {scale} | " + " | ".join(_spread(cell) if cell else "not run" for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write(found: dict[str, Any]) -> None:
+    """Results and tables into their files."""
+    write_text(ROOT / "benchmarks" / "training_methods.json", json.dumps(found, indent=1) + "\n")
+    document = ROOT / "docs" / "training.md"
+    text = document.read_text(encoding="utf-8")
+    for name, table in (("methods", methods_table(found)), ("scales", scales_table(found["scales"]))):
+        start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, rest = text.split(start, 1)
+        text = before + start + table + end + rest.split(end, 1)[1]
+    write_text(document, text)
 
 
 def main() -> int:
@@ -121,6 +208,9 @@ def main() -> int:
     data = {"digits-conv": load_dataset("digits", None)}
     if options.data:
         data["mnist-lenet3x3-w1a1"] = load_dataset("mnist", options.data)
+    if options.write:
+        write(results(options.work, data))
+        return 0
     columns = [name for name in options.columns if name in COLUMNS and COLUMNS[name].recipe in data]
     wanted = [*runs(columns, options.methods or list(METHODS)), *(scale_runs() if "scales" in options.columns else ())]
     for run in wanted:
