@@ -85,26 +85,29 @@ def _close(rng: np.random.Generator, inputs: int, rows: int) -> NDArray[np.int64
 
 
 def synthesised(graphs: dict[str, Graph]) -> dict[str, int]:
-    """LUTs of every graph, with registers and ("… combinational") without, from one Yosys run."""
+    """LUTs of every graph, with registers and ("… combinational") without, from one Yosys run that maps each by itself."""
     names, text, ports, wires = {}, "", [], []
     for side, graph in graphs.items():
         for registers in (True, False):
             module = f"m{len(names)}"
             names[module] = side if registers else f"{side} combinational"
             unit = MatrixUnit(graph, registers=registers)
-            text += "(* keep_hierarchy *)\n" + emit(unit, module) + "\n"
-            clock = ".clk(clk), " if re.search(rf"^module {module}\([^)]*\bclk\b", text, re.MULTILINE) else ""
+            text += re.sub(rf"^(?=module {module}\b)", "(* keep_hierarchy *) ", emit(unit, module), flags=re.MULTILINE)
+            clock = ".clk(clk), " if registers else ""
             ports.append(f"output [{unit.width * len(graph.outputs) - 1}:0] {module}_o")
             wires.append(f"{module} {module}_i ({clock}.values(values), .sums({module}_o));")
     bits = graph.nodes[0].bits * graph.inputs
-    text = re.sub(r"\(\* keep_hierarchy \*\)\n((?:.*\n)*?)module", r"\1(* keep_hierarchy *) module", text)
     text += f"module all(input clk, input [{bits - 1}:0] values, {', '.join(ports)});\n" + "\n".join(wires) + "\nendmodule\n"
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "all.v").write_text(text)
         script = f"read_verilog all.v; {SCRIPTS['xc7'].format(top='all')}; write_json all.json"
         run_yosys([*yosys_command(None), "-p", script], folder, 7200)
-        modules = json.loads((Path(folder) / "all.json").read_text())["modules"]
-    return {side: count({"modules": {name: modules[name]}}, "xc7").luts for name, side in names.items()}
+        cells = json.loads((Path(folder) / "all.json").read_text())["modules"]["all"]["cells"]
+    found = {}
+    for name, side in names.items():
+        own = {label: cell for label, cell in cells.items() if label.startswith((f"$flatten\\{name}_i.", f"{name}_i."))}
+        found[side] = count({"modules": {name: {"cells": own}}}, "xc7").luts
+    return found
 
 
 def measured(case: Case) -> list[Row]:

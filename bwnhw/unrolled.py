@@ -36,7 +36,7 @@ def unrolled_tables(conv: Conv, params: ConvParams, threshold: ThresholdParams |
     """Tables of an unrolled layer; `threshold` where its 1-bit threshold is fused (bits mode)."""
     weights = params.weights.astype(np.int64)
     matrix = np.ascontiguousarray(weights.transpose(0, 2, 3, 1).reshape(len(weights), -1))  # element of a beat: tap·channels + channel
-    graph = _solved(matrix.tobytes(), matrix.shape, source.hi, block.levels)
+    graph = _solved(matrix.tobytes(), matrix.shape, source.hi, block.levels, weights.shape[1] if params.codebook is not None else 0)
     factors = np.array([output.factor for output in graph.outputs], np.int64)[:, None]
     masks = window.geometry.class_masks[:window.classes]
     taps = weights.sum(axis=1)
@@ -53,9 +53,10 @@ def unrolled_tables(conv: Conv, params: ConvParams, threshold: ThresholdParams |
 
 
 @lru_cache(maxsize=64)
-def _solved(weights: bytes, shape: tuple[int, int], hi: int, levels: int) -> Graph:
-    """The graph of a matrix; estimate and generation ask for the same one."""
-    return solve(np.frombuffer(weights, np.int64).reshape(shape), hi, levels, exact=False)
+def _solved(weights: bytes, shape: tuple[int, int], hi: int, levels: int, channels: int) -> Graph:
+    """The graph of a matrix; estimate and generation ask for the same one. `channels` of a layer with a codebook, else 0."""
+    groups = tuple(tuple(range(channel, shape[1], channels)) for channel in range(channels))
+    return solve(np.frombuffer(weights, np.int64).reshape(shape), hi, levels, exact=False, groups=groups)
 
 
 

@@ -11,7 +11,7 @@ from bwnhw.adders.spanning import TRIES, Pairs, row_terms
 def grow_shared(builder: Builder, rows: NDArray[np.int64], levels: int, height: int, *, exact: bool) -> list[tuple[int, int]]:
     """(node, factor ±1) of every row of `rows` (rows, inputs), none of them zero, by a tree of at most `height` steps.
 
-    Without `exact` a row may come out negated. Height 0 sums every row by itself. Raises ValueError where the levels don't suffice.
+    Without `exact` a row may come out negated. Height 0 sums every row by itself. Raises Unreachable where the levels don't suffice.
     """
     pairs = Pairs(builder, rows, split=True)
     if height == 0:

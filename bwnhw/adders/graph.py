@@ -19,6 +19,10 @@ FOLDED_NETS = TABLE_NETS - 1  # inputs of a carry chain's LUT beside the carried
 Terms = tuple[tuple[int, int], ...]  # (node, factor) each
 
 
+class Unreachable(Exception):
+    """A way of building a graph can't do it: more levels or other weights would be needed. Never leaves the package."""
+
+
 @dataclass(frozen=True)
 class Node:
     """value = Σ factor·value of its terms + constant, always in lo..hi. An input has no terms.

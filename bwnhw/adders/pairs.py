@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
 from bwnhw.adders.builder import Builder
-from bwnhw.adders.graph import Terms
+from bwnhw.adders.graph import Terms, Unreachable
 
 Pair = tuple[int, int, int, int]  # two nodes, and the powers of two and sign by which the second one differs
 Place = tuple[int, int]  # a node and the power of two of its factor
@@ -52,11 +52,11 @@ class _Row:
 def share(builder: Builder, rows: list[Terms], levels: list[int]) -> list[tuple[int, int]]:
     """(node, factor) of Σ factor·node for every row, at most its `levels` deep; factors are ± powers of two, no row is empty.
 
-    Raises ValueError where a row's levels don't suffice.
+    Raises Unreachable where a row's levels don't suffice.
     """
-    states = [_Row(builder, terms, limit) for terms, limit in zip(rows, levels, strict=True)]
-    if any(state.room < 0 for state in states):
-        raise ValueError("a row's terms must fit its levels")
+    states = [_Row(builder, terms, max(0, limit)) for terms, limit in zip(rows, levels, strict=True)]
+    if min(levels) < 0 or any(state.room < 0 for state in states):
+        raise Unreachable("a row's terms must fit its levels")
     _extract(builder, states)
     return [_summed(builder, state) for state in states]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bwnhw.adders.builder import Builder
-from bwnhw.adders.graph import FOLDED_NETS, Node, Terms
+from bwnhw.adders.graph import FOLDED_NETS, Node, Terms, Unreachable
 from bwnhw.adders.sums import NEVER, Base, Plan, alone, attached, plan
 
 TRIES = 1500  # rows × first rows that are tried
@@ -32,14 +32,14 @@ class Tree:
 
 
 def grow(builder: Builder, rows: NDArray[np.int64], levels: int, *, exact: bool) -> list[tuple[int, int]]:
-    """(node, sign) of every row of `rows` (rows, inputs), none of them zero. Raises ValueError where the levels don't suffice.
+    """(node, sign) of every row of `rows` (rows, inputs), none of them zero. Raises Unreachable where the levels don't suffice.
 
     With `exact` the cheapest tree counts what it costs to negate the rows that come out negated.
     """
     pairs = Pairs(builder, rows, split=builder.nodes[0].bits > FOLDED_NETS - 2)  # no table takes in another wide input
     tree = _cheapest(pairs, builder.nodes[0].bits, levels, exact)
     if not tree.steps:
-        raise ValueError(f"{levels} levels are too few")
+        raise Unreachable(f"{levels} levels are too few")
     made: dict[int, tuple[int, int]] = {}
     for step in tree.steps:
         row = step.sign * rows[step.row]
@@ -77,7 +77,8 @@ class Pairs:
         differences = [rows - row for row in rows], [rows + row for row in rows]
         self.terms = np.array([[_count(found, split) for found in half] for half in differences])
         self.scales = np.array([[_power(found) for found in half] for half in differences])
-        self.unit = bool((np.abs(rows) == 1).all())
+        self.units = np.array([[np.abs(found).max(axis=1) for found in half] for half in differences]) <= self.scales
+        self.unit = bool(np.abs(rows).max() == 1)
         self.own = _count(rows, split)
         self.led = [1 if (row > 0).any() else -1 for row in rows]
         self.widths = {(at, sign): Node((), 0, *builder.range(sign * row), 0).bits for at, row in enumerate(rows) for sign in (1, -1)}
@@ -112,7 +113,7 @@ def _step(pairs: Pairs, row: int, source: Step, relative: int, levels: int, bits
     sign = -source.sign if relative else source.sign
     terms, scale = int(pairs.terms[relative][source.row][row]), int(pairs.scales[relative][source.row][row])
     base = Base(source.how.level, pairs.widths[row, sign] - scale.bit_length() + 1)
-    how = plan(terms, _room(levels, sign, exact), bits, pairs.unit, base)
+    how = plan(terms, _room(levels, sign, exact), bits, bool(pairs.units[relative][source.row][row]), base)
     return Step(row, sign, source.row, scale, how)
 
 
@@ -129,6 +130,17 @@ def _penalty(pairs: Pairs, step: Step, exact: bool) -> int:
 def row_terms(row: NDArray[np.int64], *, split: bool) -> Terms:
     """(input, factor) of a row; with `split` only powers of two."""
     return tuple((int(at), digit) for at in np.flatnonzero(row) for digit in (digits(int(row[at])) if split else (int(row[at]),)))
+
+
+def distinct(matrix: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int], list[int]]:
+    """The different rows up to sign and power of two, as they first occur; which one every row is, and times what."""
+    scales = np.maximum(1, np.bitwise_or.reduce(np.abs(matrix), axis=1))
+    scales &= -scales
+    lead = np.take_along_axis(matrix, (matrix != 0).argmax(axis=1)[:, None], axis=1)[:, 0]
+    signs = np.where(lead < 0, -1, 1)
+    rows, first, index = np.unique(matrix * signs[:, None] // scales[:, None], axis=0, return_index=True, return_inverse=True)
+    index = index.ravel()
+    return rows * signs[first, None], index.tolist(), (signs * signs[first][index] * scales).tolist()
 
 
 def digits(number: int) -> tuple[int, ...]:

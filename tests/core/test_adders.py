@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bwnhw.adders import Graph, cost, enough_levels, evaluate, kernel, solve
+from bwnhw.adders.builder import Builder
+from bwnhw.adders.codewords import grow_codewords
 from bwnhw.adders.graph import FOLDED_NETS, TABLE_NETS, form
 from bwnhw.adders.solve import least_levels
 from bwnhw.adders.spanning import digits
@@ -38,7 +40,7 @@ def checked(matrix, hi, graph, exact):
     assert not exact or all(output.factor >= 0 for output in graph.outputs)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(matrices())
 def test_a_graph_computes_its_matrix(case):
     matrix, hi, exact = case
@@ -93,3 +95,16 @@ def test_digits_add_up_and_are_not_adjacent(number):
 def test_what_a_lut_takes():
     assert FOLDED_NETS + 1 == TABLE_NETS
     assert least_levels(np.ones((1, 9))) == 4
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_a_layer_of_codewords_by_way_of_them(halves):
+    """Eight filters of six channels that pick from three kernels: what is summed once is shared, and every value is right."""
+    rng = np.random.default_rng(8)
+    words, index = rng.choice([-1, 1], (3, 9)), rng.integers(0, 3, (8, 6))
+    matrix = words[index].reshape(8, 54)
+    groups = tuple(tuple(range(9 * channel, 9 * channel + 9)) for channel in range(6))
+    builder = Builder(54, 3)
+    graph = builder.graph(grow_codewords(builder, matrix, 9, groups, halves, exact=True))
+    checked(matrix, 3, graph, False)
+    assert cost(solve(matrix, 3, groups=groups)) <= cost(solve(matrix, 3))
