@@ -4,8 +4,9 @@
 
 For each network: accuracy of golden; every tensor that has a code, as qonnx computes it, against golden's, on every test image; then for
 each folding in tests/data/plans/NAME-*.json: N images (200 by default) through cocotb and the batch runner, the fastest folding's batch
-runner every test image, estimated against measured latency and interval. MNIST's networks need `--data`: an .npz with
-x_test (N, 28, 28) and y_test. Exit status 1 when anything differs. Needs the `test` extra; takes minutes per folding.
+runner every test image, estimated against measured latency and interval, and no idle cycle in an array whose beats make the interval.
+MNIST's networks need `--data`: an .npz with x_test (N, 28, 28) and y_test. Exit status 1 when anything differs. Needs the `test` extra;
+takes minutes per folding.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,16 +26,18 @@ sys.path.insert(0, str(Path(__file__).parent / "core"))
 from oracle import qonnx_execute
 
 from bwnhw import golden, zoo
-from bwnhw.blocks import Array
+from bwnhw.blocks import Array, Design
 from bwnhw.codes import accuracy, encode
 from bwnhw.cycles import cycles
 from bwnhw.design import design
 from bwnhw.images import read_images
+from bwnhw.lanes import valid_lanes
 from bwnhw.lower import lower
 from bwnhw.network import ArgMax, Network, Pool, Threshold
 from bwnhw.onnx_read import load
 from bwnhw.plan import from_json
 from bwnhw.rtl.generate import generate
+from bwnhw.sim.batch import Usage
 from bwnhw.sim.verify import simulate
 
 CHUNK = 500  # images per execution of qonnx
@@ -97,6 +101,8 @@ def check_hardware(name: str, plan_file: Path, network: Network, images: np.ndar
         folder = Path(scratch) / "generated"
         generate(network, plan, zoo.find(name).read_bytes(), folder, "bwnhw_zoo")
         found = simulate(folder, images, bench_images=bench, jobs=2)
+    idle = idle_bottlenecks(laid, found.usage, expected.interval)
+    shares = valid_lanes(laid, network.topology)
     lanes = sum(core.pe * core.lanes * core.planes for stage in laid.stages for core in stage.cores if isinstance(core, Array))
     return {
         "plan": plan_file.stem, "lanes": lanes, "port_beats": laid.input.beats, "images": found.images,
@@ -104,9 +110,19 @@ def check_hardware(name: str, plan_file: Path, network: Network, images: np.ndar
         "accuracy": accuracy(found.outputs, labels), "tests": len(found.tests),
         "latency_cycles": {"estimated": expected.latency, "measured": found.latency},
         "interval_cycles": {"estimated": expected.interval, "measured": found.interval},
-        "seconds": round(time.monotonic() - begin, 1), "versions": found.versions,
-        "ok": found.passed and (expected.latency, expected.interval) == (found.latency, found.interval),
+        "arrays": {array.name: {**asdict(array), "utilisation": array.utilisation, "valid_lanes": shares[array.name]}
+                   for array in found.usage},
+        "idle_bottlenecks": idle, "seconds": round(time.monotonic() - begin, 1), "versions": found.versions,
+        "ok": found.passed and not idle and (expected.latency, expected.interval) == (found.latency, found.interval),
     }
+
+
+def idle_bottlenecks(laid: Design, usage: tuple[Usage, ...], interval: int) -> list[str]:
+    """Arrays whose beats take the whole interval, longer than the port's, and that still idle between their first and last beat."""
+    beats = {stage.name: len(stage.window.geometry.need) * stage.window.groups * stage.window.group_beats
+             for stage in laid.stages if stage.array and stage.window}
+    return [array.name for array in usage
+            if beats[array.name] == interval > laid.input.beats and (array.starved or array.blocked)]
 
 
 def _interval(network: Network, plan_file: Path) -> int:
