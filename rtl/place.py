@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from bwnhw.devices import Device
 from bwnhw.errors import InputError, MissingError, ToolError
 from bwnhw.rtl.process import NEVER, run_tool
 from bwnhw.rtl.synth import netlist
 
-CELLS = {"ecp5": {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "brams": "DP16KD"},
-         "ice40": {"luts": "ICESTORM_LC", "ffs": None, "brams": "ICESTORM_RAM"}}
+CELLS: dict[str, dict[str, str | None]] = {
+    "ecp5": {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "brams": "DP16KD"},
+    "ice40": {"luts": "ICESTORM_LC", "ffs": None, "brams": "ICESTORM_RAM"},
+}
 SEED = 1
 FREQUENCY = 400  # MHz asked for: more than is reached, so that the placer doesn't rest before
 REPORT = "report.json"
@@ -65,7 +68,7 @@ def place(verilog: Path, top: str, device: Device, *, yosys: Path | None = None,
         return _read(json.loads(report.read_text()), device, tool)
 
 
-def _read(report: dict[str, dict[str, dict[str, float]]], device: Device, tool: str) -> Placed:
+def _read(report: dict[str, Any], device: Device, tool: str) -> Placed:
     """The numbers of nextpnr's report; the slowest of its clocks counts."""
     cells = CELLS[device.family]
     used = {name: None if cell is None else int(report["utilization"].get(cell, {"used": 0})["used"]) for name, cell in cells.items()}

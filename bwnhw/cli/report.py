@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bwnhw import Estimate, Plan, Topology
+from bwnhw import Estimate, Plan
 from bwnhw.cli import console
 from bwnhw.design import design
 from bwnhw.devices import Device, uses
 from bwnhw.errors import MismatchError
+from bwnhw.network import Topology
 
 if TYPE_CHECKING:
     from bwnhw.cycles import Cycles
