@@ -123,16 +123,15 @@ def _array(block: Array, family: str) -> Bill:
     skew = Part(0, fold * block.columns)
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
         outputs, chain, registers = tree(lanes, block.popcount_latency, block.family, family)
-        row.part += registers + Part(0, lanes + fold + behind.bit_length())
-        row.features.update(tree_outputs=outputs, tree_chain_bits=chain)
+        row.part += registers + Part(outputs + _chain(chain, family), lanes + fold + behind.bit_length())
         if before:
-            row.features["psum_bits"] += behind.bit_length()
+            row.part += Part(_chain(behind.bit_length(), family))
         _weights(row, block, lanes, family)
         skew += _skew(lanes, column, family)
     _accumulator(row, block, family)
     row.part += _passing(block, family)
     features = Counter({name: count * block.pe for name, count in row.features.items()})
-    features.update(array_edge=1, encoded_lanes=block.lanes * block.planes)
+    features["array_edge"] += 1
     part = row.part.times(block.pe) + skew + _edges(block, family)
     if block.memory == "block" and fold:
         part += Part(0, -fold * block.columns)  # the last row's fold counters address nothing below it
@@ -144,7 +143,14 @@ def _skew(lanes: int, column: int, family: str) -> Part:
     segments = -(-lanes // 8)
     plain = lanes // 2 + (min(lanes, 8) + 1) // 2  # nothing stands between their registers
     coded = lanes - plain
-    return delay(plain, column + 2, family) + delay(coded, column + 1, family) + Part(0, coded + segments - 1 - lanes)
+    parities = 3 * lanes // 8 + segments - 1 + coded
+    gates = Part(parities if family == "xc7" else parities * 6 // 5)  # a parity of eight is more than one LUT4
+    return gates + delay(plain, column + 2, family) + delay(coded, column + 1, family) + Part(0, coded + segments - 1 - lanes)
+
+
+def _chain(bits: int, family: str) -> int:
+    """LUTs of an adder on carry chains: ECP5 has two positions in a cell."""
+    return bits + bits % 2 if family == "ecp5" else bits
 
 
 def _passing(block: Array, family: str) -> Part:
@@ -161,22 +167,21 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     """The first level of a PE's popcount with the weights in front of it, which merge where they are small."""
     depth, pairs = block.fold_depth, carries(lanes)
     leaf = 64 if family == "xc7" else 16
-    if block.loaded:
-        row.features["carry_free"] += pairs
-    elif depth == 1:
-        row.features["carry_constant"] += pairs
-    elif block.memory == "block":
-        row.features["carry_free"] += pairs
-        row.part += Part(0, 0, blocks(depth, lanes))
+    free = pairs + 1 if family == "xc7" else 2 * pairs + 1  # with weights from elsewhere
+    if depth == 1 and not block.loaded:
+        row.part += Part(pairs)
+    elif block.loaded or block.memory == "block":
+        row.part += Part(free, 0, 0 if block.loaded else blocks(depth, lanes))
+    elif depth <= 8 and (family == "xc7" or depth <= 2):
+        row.part += Part(pairs + 1)  # three lanes and the fold counter are no more inputs than a LUT has
     elif depth <= 8:
-        # Three lanes and the fold counter are four to six inputs: one LUT6 per carry, but up to three LUT4.
-        row.features["carry_eight" if family == "xc7" else f"carry_{1 << index_bits(depth)}"] += pairs
+        row.features[f"carry_{1 << index_bits(depth)}"] += pairs
     elif depth <= leaf // 2:
-        row.features.update(rom_merged=lanes, carry_constant=pairs)
+        row.features["rom_merged"] += lanes
     else:
         # Leaves and multiplexers grow with the depth; on ECP5 no part of a leaf is wasted, since it merges with the multiplexer.
-        leaves = lanes * -(-depth // leaf) if family == "xc7" else -(-lanes * depth // leaf)
-        row.features.update(rom_leaves=leaves, carry_free=pairs)
+        row.features["rom_leaves"] += lanes * -(-depth // leaf) if family == "xc7" else -(-lanes * depth // leaf)
+        row.part += Part(free)
 
 
 def _marks(block: Array) -> int:
@@ -196,7 +201,7 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
         # A constant that the sum begins with is a register's reset value; what leaves has registers of its own.
         constant = late or block.offsets == 1 and not block.loaded
         row.part += Part(0, bits + constant * (bits if late else kept) + late * kept)
-        row.features["acc_held_bits" if constant else "acc_loop_bits"] += bits
+        row.part += Part(_chain(bits, family) + (0 if constant or family == "xc7" else bits))  # xc7 has the multiplexer in the adder's LUTs
         row.features["acc_shift_bits"] += bits * len({step.shift for step in block.steps} - {0})
     if late:
         row.features["acc_late_bits"] += bits
