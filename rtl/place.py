@@ -51,7 +51,7 @@ def place(verilog: Path, top: str, device: Device, *, yosys: Path | None = None,
     tool = f"nextpnr-{device.family}"
     package = f"yowasp_nextpnr_{device.family}"
     if find_spec(package) is None:
-        raise MissingError(f"placing needs yowasp-{tool}, which is not installed: pip install 'bwnhw[synth]'")
+        raise MissingError(f"placing needs yowasp-{tool}, which is not installed: pip install 'bwnhw[place]'")
     run = f"import sys, {package} as tool; sys.exit(tool.run_nextpnr_{device.family}(sys.argv[1:]))"
     with netlist(verilog, device.family, top, yosys, timeout, progress, stop) as (path, _):
         command = [sys.executable, "-c", run, *device.nextpnr, "--json", path.name, "--report", REPORT, "--seed", str(seed), "--freq",
