@@ -53,8 +53,9 @@ def _grown(matrix: NDArray[np.int64], hi: int, levels: int, way: Way, exact: boo
     rows, index, factors = distinct(matrix)
     used = np.atleast_1d(rows.any(axis=1))
     builder = Builder(matrix.shape[1], hi)
+    room = levels - (exact and min(factors) < 0)  # a row that is wanted with either sign is negated once
     try:
-        found = iter(way(builder, rows[used], levels, exact=exact) if used.any() else [])
+        found = iter(way(builder, rows[used], room, exact=exact) if used.any() else [])
     except Unreachable:
         return None
     terms = [next(found) if present else (0, 0) for present in used]

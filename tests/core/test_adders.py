@@ -56,6 +56,11 @@ def test_equal_and_complementary_rows_cost_nothing():
     assert cost(solve(np.concatenate([matrix, matrix[2:4], -matrix]), 1, exact=False)) == once
 
 
+def test_rows_wanted_with_either_sign_keep_the_levels():
+    matrix = np.random.default_rng(4).choice([-1, 1], (12, 24))
+    assert solve(np.concatenate([matrix, -matrix]), 1).levels <= least_levels(matrix) + 2
+
+
 def test_close_rows_cost_one_chain_each():
     """Rows that differ in up to five places: one carry chain, of which the lowest bit is shared."""
     matrix = np.ones((5, 16), np.int64)
