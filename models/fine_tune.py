@@ -8,7 +8,7 @@ from bwnhw.graph import Graph
 from bwnhw.models.architectures import ARCHITECTURES
 from bwnhw.models.data import load_dataset
 from bwnhw.models.export import to_graph
-from bwnhw.models.recipe import Part, load_recipe
+from bwnhw.models.recipe import Option, Part, load_recipe
 from bwnhw.models.train import Progress, train
 
 
@@ -18,8 +18,9 @@ def fine_tune(model: str, recipe: Path, selection: Selection, data: Path | None,
     The recipe's architecture must be the model's; what it says of start and codebook doesn't count. `epochs` replaces its number.
     Raises InputError and its kinds.
     """
-    options = {"bits": selection.bits, "scope": str(selection.scope), "complement_closed": selection.complement_closed,
-               "hw_lambda": selection.hw_lambda, "unit": str(selection.unit)}
+    options: dict[str, Option] = {
+        "bits": selection.bits, "scope": str(selection.scope), "complement_closed": selection.complement_closed,
+        "hw_lambda": selection.hw_lambda, "unit": str(selection.unit)}
     plan = replace(load_recipe(recipe), start=model, codebook=Part("qbn", options))
     plan = plan if epochs is None else replace(plan, epochs=epochs)
     trained = train(plan, load_dataset(plan.dataset, data), progress)

@@ -75,8 +75,8 @@ def test_block_memory_takes_block_ram() -> None:
     assert resources(design(network(), folded(1, 1, 1))).brams == 0
 
 
-@pytest.mark.parametrize(("lanes", "shaped", "outputs", "chain"), [(3, "xc7", 0, 0), (4, "xc7", 2, 0), (12, "xc7", 3, 0), (32, "xc7", 13, 0),
-                                                                   (6, "ecp5", 2, 0), (14, "ecp5", 8, 0), (32, "ecp5", 22, 5)])
+@pytest.mark.parametrize(("lanes", "shaped", "outputs", "chain"), [
+    (3, "xc7", 0, 0), (4, "xc7", 2, 0), (12, "xc7", 3, 0), (32, "xc7", 13, 0), (6, "ecp5", 2, 0), (14, "ecp5", 8, 0), (32, "ecp5", 22, 5)])
 def test_counters_of_the_popcount(lanes: int, shaped: str, outputs: int, chain: int) -> None:
     """By hand: 32 lanes are 16 carries, on xc7 counted by two 6:3, one 6:3, one table of three and three bits with four outputs."""
     assert tree(lanes, 9, shaped, shaped)[:2] == (outputs, chain)
