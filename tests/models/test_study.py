@@ -52,4 +52,4 @@ def test_a_run_is_measured_and_read_back(benchmark, tmp_path):
     assert row["accuracy_integer"] == row["accuracy"] == measured["accuracy"] > 0.2
     assert 0 < row["never_flipped"] < 1 and 8 < row["kernel_entropy"] < 9 and row["luts"] > 1000
     assert benchmark.summary([row, row], [row])["time"] == 1
-    assert "| 2.0 |" in benchmark._row("m", benchmark.summary([{**row, "cpu_seconds": 2 * row["cpu_seconds"]}], [row]), None)
+    assert " | 2.0 | " in benchmark._row("m", benchmark.summary([{**row, "cpu_seconds": 2 * row["cpu_seconds"]}], [row]), None)
