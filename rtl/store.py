@@ -56,23 +56,24 @@ class Loaded:
 
     def __init__(self) -> None:
         self.ports: dict[str, object] = dict(LOAD_PORTS)
-        self._holders: list[Holder] = []
+        self._tables: list[list[Holder]] = []  # of each table the memories that hold its entries, the low bits first
 
     def table(self, m: Module, index: Value, entries: Sequence[int], shape: Shape, name: str, *, ahead: bool = False) -> Value:
         """The entry at `index`, in the same cycle, or one cycle later where `ahead`; entries wider than a word in several memories."""
-        parts = []
+        holders = []
         for at in range(0, shape.width, WORD):
             holder = Holder(len(entries), min(WORD, shape.width - at), ahead)
             m.submodules[f"{name}_{at}" if shape.width > WORD else name] = holder
             m.d.comb += holder.index.eq(index)
-            self._holders.append(holder)
-            parts.append(holder.entry)
-        whole: Value = Cat(*parts)
+            holders.append(holder)
+        self._tables.append(holders)
+        whole: Value = Cat(*(holder.entry for holder in holders))
         return whole.as_signed() if shape.signed else whole
 
     def link(self, m: Module, component: wiring.Component, *, backwards: bool = False) -> None:
         """Put the tables, in the order in which they were asked for or backwards, on the component's load chain."""
-        chain(m, component, self._holders[::-1] if backwards else self._holders)
+        tables = self._tables[::-1] if backwards else self._tables
+        chain(m, component, [holder for holders in tables for holder in holders])
 
 
 BAKED = Baked()
