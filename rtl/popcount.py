@@ -7,7 +7,7 @@ need no adder: the last parity is the only one left.
 
 from collections.abc import Sequence
 
-from amaranth import Cat, Module, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,14 +18,16 @@ Columns = list[list[Value]]  # bits by weight
 
 
 class Carries(wiring.Component):
-    """The first level, without registers: `high`, the carries of weight 2, and `odd`, the one bit of weight 1.
+    """The first level, without registers: `high`, the carries of weight 2 (absent for one lane), and `odd`, the one bit of weight 1.
 
     Ports: `acts`, and `weights`, or with a `table` of them `fold` (absent where the table has one entry): the address in it.
     """
 
     def __init__(self, lanes: int, table: Sequence[int] = ()) -> None:
         self._lanes, self._table = lanes, table
-        ports = {"acts": In(lanes), "high": Out(carries(lanes)), "odd": Out(1)}
+        ports = {"acts": In(lanes), "odd": Out(1)}
+        if carries(lanes):
+            ports["high"] = Out(carries(lanes))
         if not table:
             ports["weights"] = In(lanes)
         elif len(table) > 1:
@@ -41,7 +43,9 @@ class Carries(wiring.Component):
         odd = match[-1] if self._lanes % 2 else match[-2] ^ match[-1]
         middle = match[1::2]
         before, behind = match[:2 * len(middle):2], Cat(match[2::2], *([] if self._lanes % 2 else [odd]))
-        m.d.comb += [self.high.eq((middle & (before | ~behind)) | (before & ~behind)), self.odd.eq(odd)]
+        m.d.comb += self.odd.eq(odd)
+        if len(middle):
+            m.d.comb += self.high.eq((middle & (before | ~behind)) | (before & ~behind))
         return m
 
 
@@ -110,7 +114,7 @@ class Popcount(wiring.Component):
             if member.flow == In:
                 m.d.comb += getattr(first, name).eq(getattr(self, name))
         spent = popcount_latency(self._lanes, self._family)
-        high: Value = first.high
+        high: Value = first.high if carries(self._lanes) else Const(0, 0)
         if spent:
             m.submodules.tree = tree = Tree(carries(self._lanes), self._family)
             m.d.comb += tree.bits.eq(delay(m, high, 1, "carries"))

@@ -65,7 +65,7 @@ def test_emitted_block_is_equivalent(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "before", "after"), [
     ("s1_conv_Sequencer", "word == 2'h2", "word == 2'h1"),
     ("s1_conv_Occupancy", "- $signed", "+ $signed"),
-    ("credits", "if (rst) count <= 2'h3", "if (rst) count <= 2'h2"),
+    ("credits", "if (rst) count <= 3'h4", "if (rst) count <= 3'h3"),
     ("upsize", "count == 2'h2", "count == 2'h1"),
 ])
 def test_a_planted_difference_is_found(name: str, before: str, after: str, tmp_path: Path) -> None:
