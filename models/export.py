@@ -1,13 +1,15 @@
 """A trained module becomes a QONNX graph: one rule per kind of layer, inference only, batch 1.
 
-Binary weights are written as their ±1 bits behind a `BipolarQuant` with the layer's scale, as in QONNX's own model zoo; weights of
-more bits as they are behind a signed `Quant`; kernels of a codebook as Gather(codewords, index) behind a `BipolarQuant`.
+Binary weights are written as their ±1 bits behind a `BipolarQuant` with the layer's scale, as in QONNX's own model zoo, but stored as int8
+behind a Cast, in a quarter of the bytes; weights of more bits as they are behind a signed `Quant`; kernels of a codebook as
+Gather(codewords, index) behind a `BipolarQuant`.
 """
 
 from functools import singledispatch
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+from onnx import TensorProto
 from torch import nn
 
 from bwnhw.codebook_graph import gathered
@@ -31,10 +33,10 @@ class _Writer:
         self.last = name
         self.layer = ""  # prefix of the names that the current layer makes
 
-    def constant(self, name: str, value: object) -> str:
-        """Add a float32 constant of the current layer; returns its tensor name."""
+    def constant(self, name: str, value: object, dtype: DTypeLike = np.float32) -> str:
+        """Add a constant of the current layer; returns its tensor name."""
         key = f"{self.layer}.{name}"
-        self.constants[key] = np.array(value, dtype=np.float32, order="C")
+        self.constants[key] = np.array(value, dtype=dtype, order="C")
         return key
 
     def apply(self, kind: str, *constants: str, **attrs: Attribute) -> None:
@@ -124,7 +126,8 @@ def _weights(weight: Binarizer | QuantWeight, writer: _Writer) -> str:
         bits, scale = weight.export_bits()
         if bits.ndim == 2:
             bits, scale = bits.T, scale.T
-        return writer.operator("BipolarQuant", (writer.constant("weight", bits), writer.constant("weight_scale", _scalar(np.abs(scale)))))
+        stored = writer.operator("Cast", (writer.constant("weight", bits, np.int8),), to=TensorProto.FLOAT)
+        return writer.operator("BipolarQuant", (stored, writer.constant("weight_scale", _scalar(np.abs(scale)))))
     values, scale = weight().detach().cpu().numpy(), weight.scale().cpu().numpy()
     names = (writer.constant("weight", values.T if values.ndim == 2 else values), writer.constant("weight_scale", scale),
              writer.constant("weight_zero", 0.0), writer.constant("weight_bits", float(weight.bits)))

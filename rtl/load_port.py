@@ -12,10 +12,11 @@ class LoadPort(wiring.Component):
     """Feeds a chain of `memories` with the words of s_axis_load; the design is loaded once `signature`, and nothing else, falls out.
 
     Every memory must have taken all its words before it does, so a load that is too short, too long or another design's is never
-    complete. A tlast ends a load whatever it was; a word after it begins the next, as does the first word after a reset.
+    complete. A tlast ends a load whatever it was, and without one none is complete; a word after it begins the next, as does the first
+    word after a reset.
 
     Ports: `tdata`, `tvalid`, `tready` (low in reset, and behind a tlast until the chain is empty), `tlast`; `o` to the first memory, `i`
-    from the last; `loaded`: low from a load's first word until it is complete. A reset neither sets nor clears it.
+    from the last; `loaded`: low from a load's first word until the chain is empty behind it. A reset neither sets nor clears it.
     """
 
     def __init__(self, memories: int, signature: int) -> None:
@@ -29,6 +30,7 @@ class LoadPort(wiring.Component):
         waits = Signal(range(self._memories + 2))
         taken = Signal()
         loaded = Signal(name="complete", reset_less=True)
+        matches = Signal(reset_less=True)  # what fell out last is the signature, and nothing fell out before it
         m.d.comb += [
             self.tready.eq((waits == 0) & ~ResetSignal()), taken.eq(self.tvalid & self.tready), self.loaded.eq(loaded),
             self.o.valid.eq(taken), self.o.begin.eq(begins), self.o.data.eq(self.tdata),
@@ -40,7 +42,10 @@ class LoadPort(wiring.Component):
         with m.Elif(waits != 0):
             m.d.sync += waits.eq(waits - 1)
         with m.If(taken):
-            m.d.sync += loaded.eq(0)
-        with m.Elif(self.i.valid):
-            m.d.sync += loaded.eq(self.i.begin & (self.i.data == self._signature))
+            m.d.sync += [loaded.eq(0), matches.eq(0)]
+        with m.Else():
+            with m.If(self.i.valid):
+                m.d.sync += matches.eq(self.i.begin & (self.i.data == self._signature))
+            with m.If(waits == 1):  # the chain is empty: nothing follows the signature
+                m.d.sync += loaded.eq(matches)
         return m

@@ -118,7 +118,9 @@ def test_what_has_no_rule_is_refused(module):
         to_graph(nn.Sequential(module), ARCHITECTURES["digits-conv"])
 
 
-def test_constants_are_float32_and_scalars_have_no_axes():
+def test_bits_are_int8_other_constants_float32_and_scalars_have_no_axes():
     constants = to_graph(untrained("lenet3x3", 2, seed=1), ARCHITECTURES["lenet3x3"]).constants
-    assert {array.dtype for array in constants.values()} == {np.dtype(np.float32)}
+    bits = {name for name in constants if name.endswith(".weight")}
+    assert {constants[name].dtype for name in bits} == {np.dtype(np.int8)}
+    assert {constants[name].dtype for name in set(constants) - bits} == {np.dtype(np.float32)}
     assert {array.shape for array in constants.values() if array.size == 1} == {()}
