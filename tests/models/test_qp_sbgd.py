@@ -48,7 +48,8 @@ def test_it_trains_and_exports(tmp_path):
     assert compare(graph, lower(graph), DATA.x_test).equal
     save(graph, tmp_path / "qp.onnx")
     save(to_graph(plain.network, ARCHITECTURES["digits-mlp"]), tmp_path / "plain.onnx")
-    build = LoadableBuild.make(tmp_path / "qp.onnx", planner.plan(lower(graph).topology, interval=256), tmp_path / "made", tmp_path / "cache")
+    plan = planner.plan(lower(graph).topology, interval=256)
+    build = LoadableBuild.make(tmp_path / "qp.onnx", plan, tmp_path / "made", tmp_path / "cache")
     assert build.check(tmp_path / "qp.onnx", DATA.x_test) is None
     assert build.check(tmp_path / "plain.onnx", DATA.x_test) is None
 
