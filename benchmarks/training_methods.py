@@ -4,8 +4,9 @@
     python benchmarks/training_methods.py --work FOLDER --write          # training_methods.json and the tables of docs/training.md
 
 Each method of `bwnhw.models.catalogue` trains the digits network (3 seeds) and LeNet-3x3 with ±1 weights and activations on MNIST (1 seed),
-plus plain sign with each scale, with and without batch norm, on the digits. Every run is a file in FOLDER; those that are there aren't
-run again, so the command goes on where it was interrupted, and several may run at once. Test images are looked at once per run.
+plus plain sign with each scale, with and without batch norm, on the digits. Every run is a file in FOLDER; those that are
+there aren't run again, so the command goes on where it was interrupted, and several may run at once. Test images are looked at once per
+run. What `--write` finds no runs of stays as it was written before.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from bwnhw.onnx_write import to_bytes
 from bwnhw.plan import from_json
 
 ROOT = Path(__file__).parent.parent
+WRITTEN = ROOT / "benchmarks" / "training_methods.json"
 SCALES = ("none", "layer", "channel", "learned")
 
 
@@ -129,18 +131,20 @@ def summary(found: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> dict
             **{key: mean(key, found) for key in ("flips_per_step", "never_flipped", "fixed_at_25%", "kernel_entropy", "luts")}}
 
 
-def results(work: Path, data: dict[str, Dataset]) -> dict[str, Any]:
-    """All columns by method, and the scales."""
+def results(work: Path, data: dict[str, Dataset], before: dict[str, Any]) -> dict[str, Any]:
+    """All columns by method, and the scales; rows of `before` where the folder has no runs of them."""
     tables: dict[str, Any] = {}
     for name in COLUMNS:
         by_method = {method: [found for run in runs([name], [method]) if (found := _checked(run, data, work))] for method in METHODS}
-        tables[name] = {method: summary(found, by_method[BASELINE]) for method, found in by_method.items() if found}
+        found = {method: summary(found, by_method[BASELINE]) for method, found in by_method.items() if found}
+        rows = before.get(name, {}) | found
+        tables[name] = {method: rows[method] for method in METHODS if method in rows}
     scales: dict[str, list[float]] = {}
     for run in scale_runs():
         file = work / f"{run.name}.json"
         if file.exists():
             scales.setdefault(run.name.split("--")[1], []).append(json.loads(file.read_text())["accuracy"])
-    return {**tables, "scales": scales}
+    return {**tables, "scales": before.get("scales", {}) | scales}
 
 
 def _checked(run: Run, data: dict[str, Dataset], work: Path) -> dict[str, Any] | None:
@@ -192,7 +196,7 @@ def scales_table(scales: dict[str, list[float]]) -> str:
 
 def write(found: dict[str, Any]) -> None:
     """Results and tables into their files."""
-    write_text(ROOT / "benchmarks" / "training_methods.json", json.dumps(found, indent=1) + "\n")
+    write_text(WRITTEN, json.dumps(found, indent=1) + "\n")
     document = ROOT / "docs" / "training.md"
     text = document.read_text(encoding="utf-8")
     for name, table in (("methods", methods_table(found)), ("scales", scales_table(found["scales"]))):
@@ -216,7 +220,7 @@ def main() -> int:
     if options.data:
         data["mnist-lenet3x3-w1a1"] = load_dataset("mnist", options.data)
     if options.write:
-        write(results(options.work, data))
+        write(results(options.work, data, json.loads(WRITTEN.read_text())))
         return 0
     columns = [name for name in options.columns if name in COLUMNS and COLUMNS[name].recipe in data]
     wanted = [*runs(columns, options.methods or list(METHODS)), *(scale_runs() if "scales" in options.columns else ())]

@@ -28,7 +28,7 @@ METHODS: dict[str, Tables] = {
     "bi-real": {"binarizer": {"name": "bi-real"}},
     "bnn+": {"binarizer": {"name": "bnn+"}},
     "bnn++": {"learning_rate": 0.02, "binarizer": {"name": "bnn++", "freeze": 0.75, "steepness": 0.5, "steepness_end": 5.0}},
-    "poly++": {"learning_rate": 0.02, "binarizer": {"name": "poly++"}},
+    "poly++": {"learning_rate": 0.02, "binarizer": {"name": "poly++", "freeze": 0.6}},
     "ovsw": {"binarizer": {"name": "ovsw", "scale": "channel"}, "hook": {"name": "ovsw"}},
     "biper": {"binarizer": {"name": "biper"}, "loss": {"name": "sine"}},
     "siman": {"binarizer": {"name": "siman"}},
