@@ -139,7 +139,8 @@ def check(name: str, options: argparse.Namespace) -> dict[str, Any]:
     result["qonnx_differing"] = check_qonnx(name, network, images)
     print(f"  values that qonnx computes otherwise, per tensor: {result['qonnx_differing']}", flush=True)
     result["foldings"] = []
-    plans = sorted(options.plans.glob(f"{name}-*.json"), key=lambda file: _interval(network, file)) if options.hardware else []
+    own = [file for file in options.plans.glob(f"{name}-*.json") if file.stem.rsplit("-", 1)[0] == name]  # not of a name that goes on
+    plans = sorted(own, key=lambda file: _interval(network, file)) if options.hardware else []
     for number, plan_file in enumerate(plans):
         count = options.bench if number else len(images)
         row = check_hardware(name, plan_file, network, images[:count], labels[:count], options.bench)

@@ -14,6 +14,7 @@ from bwnhw.plan import Plan, from_json
 
 PLANS = Path(__file__).parent.parent / "data" / "plans"
 
+
 def having(folding: str) -> list[str]:
     """The networks of the zoo that have a plan of that name."""
     return [name for name in zoo.names() if (PLANS / f"{name}-{folding}.json").exists()]
@@ -27,8 +28,8 @@ def read(name: str, folding: str) -> tuple[Topology, Plan, Estimate]:
 
 
 def test_every_network_has_plans() -> None:
-    assert all(any(PLANS.glob(f"{name}-*.json")) for name in zoo.names())
-    assert min(len(having(folding)) for folding in ("parallel", "uneven", "middle")) == 4
+    assert {path.stem.rsplit("-", 1)[0] for path in PLANS.glob("*.json")} == set(zoo.names())
+    assert min(len(having(folding)) for folding in ("parallel", "uneven", "middle")) >= 4
 
 
 @pytest.mark.parametrize("name", having("fast"))
