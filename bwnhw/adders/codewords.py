@@ -38,6 +38,23 @@ def grow_codewords(builder: Builder, rows: NDArray[np.int64], levels: int, group
     return [(builder.node(((node, 2 * factor), (whole[0], -whole[1]))), 1) for node, factor in sums[:-1]]
 
 
+def grow_centred(builder: Builder, rows: NDArray[np.int64], levels: int, groups: Groups, *, exact: bool) -> list[tuple[int, int]]:
+    """(node, factor) of every row of `rows` (rows, inputs): the sum of every group's most frequent codeword, once for all rows, and what a
+    row differs by from it, by way of codewords; a row that has that codeword in a group adds nothing there.
+
+    Raises Unreachable where the levels don't suffice or a row has no difference.
+    """
+    centre = np.zeros(rows.shape[1], np.int64)
+    for group in map(list, groups):
+        words, counts = np.unique(rows[:, group], axis=0, return_counts=True)
+        centre[group] = words[counts.argmax()]
+    both = np.concatenate([rows - centre, centre[None]])
+    *differences, (base, sign) = grow_codewords(builder, both, levels - 1, groups, False, exact=exact)
+    if sign != 1:
+        raise Unreachable("the centre must come out as it is")
+    return [(builder.node(((base, 1), difference)), 1) for difference in differences]
+
+
 def _codewords(builder: Builder, words: NDArray[np.int64], group: list[int], levels: int) -> list[tuple[int, int]]:
     """(node, factor) of every row within a group of inputs; factor 0 where it has no weight there."""
     inside = np.zeros_like(words)

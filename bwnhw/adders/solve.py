@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bwnhw.adders.builder import Builder
 from bwnhw.adders.closest import grow_shared
-from bwnhw.adders.codewords import Groups, grow_codewords
+from bwnhw.adders.codewords import Groups, grow_centred, grow_codewords
 from bwnhw.adders.graph import FOLDED_NETS, Graph, Unreachable, cost, kernel
 from bwnhw.adders.spanning import digits, distinct, grow
 from bwnhw.errors import PlanError
@@ -45,7 +45,8 @@ def _ways(hi: int, groups: Groups) -> list[Way]:
     """The ways to try: chains that take in several inputs at once where those have few bits, shared sums where they have more."""
     few = [grow] if hi < 1 << FOLDED_NETS else []
     shared = [partial(grow_shared, height=height) for height in HEIGHTS if hi > 1]
-    return [*few, *shared, *(partial(grow_codewords, groups=groups, halves=halves) for halves in (False, True) if groups)]
+    words = [*(partial(grow_codewords, groups=groups, halves=halves) for halves in (False, True)), partial(grow_centred, groups=groups)]
+    return [*few, *shared, *(words if groups else [])]
 
 
 def _grown(matrix: NDArray[np.int64], hi: int, levels: int, way: Way, exact: bool) -> Graph | None:

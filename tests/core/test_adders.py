@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bwnhw.adders import Graph, cost, enough_levels, evaluate, kernel, solve
 from bwnhw.adders.builder import Builder
-from bwnhw.adders.codewords import grow_codewords
+from bwnhw.adders.codewords import grow_centred, grow_codewords
 from bwnhw.adders.graph import FOLDED_NETS, TABLE_NETS, form
 from bwnhw.adders.solve import least_levels
 from bwnhw.adders.spanning import digits
@@ -113,3 +113,21 @@ def test_a_layer_of_codewords_by_way_of_them(halves):
     graph = builder.graph(grow_codewords(builder, matrix, 9, groups, halves, exact=True))
     checked(matrix, 3, graph, False)
     assert cost(solve(matrix, 3, groups=groups)) <= cost(solve(matrix, 3))
+
+
+def test_rows_that_mostly_agree_within_groups_cost_less_from_their_centre() -> None:
+    rng = np.random.default_rng(5)
+    words = rng.choice([-1, 1], (4, 9))
+    matrix = words[rng.choice(4, (12, 6), p=[0.55, 0.15, 0.15, 0.15])].reshape(12, 54)
+    groups = tuple(tuple(range(9 * channel, 9 * channel + 9)) for channel in range(6))
+    levels = least_levels(matrix) + 2
+    builder = Builder(54, 1)
+    graph = builder.graph(grow_centred(builder, matrix, levels, groups, exact=True))
+    values = rng.integers(0, 2, (200, 54))
+    assert np.array_equal(evaluate(graph, values), values @ matrix.T)
+    assert graph.levels <= levels
+    assert cost(solve(matrix, 1, groups=groups)) <= cost(graph) < cost(solve(matrix, 1))
+    node = graph.outputs[0].node
+    shifted = replace(graph.nodes[node], constant=graph.nodes[node].constant + 1)
+    broken = replace(graph, nodes=(*graph.nodes[:node], shifted, *graph.nodes[node + 1:]))
+    assert not np.array_equal(evaluate(broken, values), values @ matrix.T)
