@@ -6,7 +6,7 @@ explains it (`bwnhw.float_error`): such values are listed apart as `near`. Sums 
 a difference.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -29,6 +29,8 @@ _LISTED = 100
 _QUANTISERS = frozenset({"Quant", "BipolarQuant"})
 
 Array = NDArray[Any]
+Executor = Callable[[Graph, Array], Mapping[str, Array]]
+"""(simplified graph, images as its input has them) to all its tensors by name, computed in float32."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,11 @@ class Comparison:
         return next(((layer, layer.different[0]) for layer in self.layers if layer.different), None)
 
 
-def compare(graph: Graph, network: Network, images: ArrayLike) -> Comparison:
+def compare(graph: Graph, network: Network, images: ArrayLike, executor: Executor = run) -> Comparison:
     """Run both on `images` (N, ...), values of the graph's input, and hold every layer against the other.
 
-    Raises ImageError for images that the graph can't take, ModelError where the network has no tensor of the graph.
+    `executor` computes the float graph, in float32 with sums in any order. Raises ImageError for images that the graph can't take,
+    ModelError where the network has no tensor of the graph.
     """
     graph = simplify(graph)
     source = graph.inputs[0]
@@ -89,7 +92,7 @@ def compare(graph: Graph, network: Network, images: ArrayLike) -> Comparison:
     values = _as_graph(np.asarray(images), source.shape[1:])
     total: dict[int, LayerComparison] = {}
     for start in range(0, len(codes), _BATCH):
-        for found in _layers(graph, network, values[start:start + _BATCH], codes[start:start + _BATCH], start):
+        for found in _layers(graph, network, executor, values[start:start + _BATCH], codes[start:start + _BATCH], start):
             total[found.node] = _joined(total[found.node], found) if found.node in total else found
     if len(codes) and not total:
         raise ModelError("the network: expected nodes that stand for tensors of the graph, found none: it comes from another model")
@@ -104,9 +107,9 @@ def _as_graph(images: Array, shape: tuple[int, ...]) -> Array:
     return images.reshape(len(images), *shape)
 
 
-def _layers(graph: Graph, network: Network, images: Array, codes: Array, start: int) -> Iterator[LayerComparison]:
+def _layers(graph: Graph, network: Network, executor: Executor, images: Array, codes: Array, start: int) -> Iterator[LayerComparison]:
     """The comparison of one batch, node by node."""
-    floats = run(graph, images)
+    floats = executor(graph, images)
     bounds = cache(lambda: _bounds(graph, floats))  # costs two runs in float64, and is seldom asked for
     forced: list[Array] = []
     for index, (node, meaning) in enumerate(zip(network.topology.nodes, network.meanings, strict=True)):
@@ -137,7 +140,7 @@ def _layers(graph: Graph, network: Network, images: Array, codes: Array, start: 
             yield _listed(network, index, meaning, real, tensor, differs, np.zeros(real.shape, bool), start)
 
 
-def _bounds(graph: Graph, floats: dict[str, Array]) -> dict[str, Tracked]:
+def _bounds(graph: Graph, floats: Mapping[str, Array]) -> dict[str, Tracked]:
     """Every tensor's bound, each counted from the quantisers before it, whose outputs are exact in themselves."""
     known = {name: exactly(array) for name, array in graph.constants.items()}
     known[graph.inputs[0].name] = exactly(floats[graph.inputs[0].name])

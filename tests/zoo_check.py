@@ -2,9 +2,10 @@
 
     python tests/zoo_check.py [NAME ...] [--data mnist.npz] [--plans FOLDER] [--bench N] [--no-hardware] [--json FILE]
 
-For each network: accuracy of golden; every tensor that has a code, as qonnx computes it, against golden's, on every test image; then for
-each folding in tests/data/plans/NAME-*.json: N images (200 by default) through cocotb and the batch runner, the fastest folding's batch
-runner every test image, estimated against measured latency and interval, and no idle cycle in an array whose beats make the interval.
+For each network: accuracy of golden; every layer as qonnx computes it against golden's integers, fed with qonnx's own codes, on every
+test image, values so near a step that float32's rounding decides counted apart (`bwnhw.compare`); then for each folding in
+tests/data/plans/NAME-*.json: N images (200 by default) through cocotb and the batch runner, the fastest folding's batch runner every test
+image, estimated against measured latency and interval, and no idle cycle in an array whose beats make the interval.
 MNIST's networks need `--data`: an .npz with x_test (N, 28, 28) and y_test. Exit status 1 when anything differs. Needs the `test` extra;
 takes minutes per folding.
 """
@@ -14,8 +15,8 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,19 @@ from oracle import qonnx_execute
 from bwnhw import golden, zoo
 from bwnhw.blocks import Array, Design
 from bwnhw.codes import accuracy, encode
+from bwnhw.compare import Comparison, compare
 from bwnhw.cycles import cycles
 from bwnhw.design import design
+from bwnhw.graph import Graph
 from bwnhw.images import read_images
 from bwnhw.lanes import valid_lanes
 from bwnhw.lower import lower
-from bwnhw.network import ArgMax, Network, Pool, Threshold
+from bwnhw.network import Network
 from bwnhw.onnx_read import load
 from bwnhw.plan import from_json
 from bwnhw.rtl.generate import generate
 from bwnhw.sim.batch import Usage
 from bwnhw.sim.verify import simulate
-
-CHUNK = 500  # images per execution of qonnx
 
 
 def test_set(name: str, data: Path | None) -> tuple[np.ndarray, np.ndarray]:
@@ -54,41 +55,16 @@ def test_set(name: str, data: Path | None) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def check_qonnx(name: str, network: Network, images: np.ndarray) -> dict[str, int]:
-    """Codes and scores that qonnx computes otherwise than golden, per tensor."""
-    proto = onnx.load(zoo.find(name))
-    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
-        value.type.tensor_type.shape.dim[0].dim_value = min(CHUNK, len(images))
-    differing: dict[str, int] = {}
-    for start in range(0, len(images) - len(images) % CHUNK or len(images), CHUNK):
-        differing = _add(differing, _chunk(proto, network, images[start:start + CHUNK]))
-    rest = len(images) % CHUNK
-    if rest and len(images) > CHUNK:
-        for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
-            value.type.tensor_type.shape.dim[0].dim_value = rest
-        differing = _add(differing, _chunk(proto, network, images[-rest:]))
-    return differing
+def check_qonnx(name: str, network: Network, images: np.ndarray) -> Comparison:
+    """Every layer as qonnx computes it from the file, held against golden's integers."""
+    def executor(graph: Graph, batch: np.ndarray) -> Mapping[str, np.ndarray]:
+        del graph  # the file itself is executed
+        proto = onnx.load(zoo.find(name))
+        for value in (*proto.graph.input, *proto.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = len(batch)
+        return qonnx_execute(proto, proto.graph.input[0].name, batch.astype(np.float32))
 
-
-def _add(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
-    return {name: a.get(name, 0) + count for name, count in b.items()}
-
-
-def _chunk(proto: onnx.ModelProto, network: Network, images: np.ndarray) -> dict[str, int]:
-    found = qonnx_execute(proto, proto.graph.input[0].name, images.astype(np.float32))
-    nodes = golden.run(network, encode(network, images))
-    last = len(nodes) - 1
-    differing = {}
-    for index, (node, meaning, codes) in enumerate(zip(network.topology.nodes, network.meanings, nodes, strict=True)):
-        if meaning is None or not isinstance(node, Threshold | Pool | ArgMax) and index != last:
-            continue
-        tensor = found[meaning.tensor].reshape(codes.shape)
-        scale = np.array([float(s) for s in meaning.scale]).reshape(1, -1, 1, 1)
-        zero = np.array([float(z) for z in meaning.zero]).reshape(1, -1, 1, 1)
-        # Scales are float32 numbers: scale·(code − zero) in double precision, rounded to float32, is what an exact product rounds to.
-        assert all(Fraction(float(s)) == s for s in meaning.scale)
-        differing[meaning.tensor] = int((np.float32(scale * (codes - zero)) != tensor).sum())
-    return differing
+    return compare(load(zoo.find(name)), network, images, executor)
 
 
 def check_hardware(name: str, plan_file: Path, network: Network, images: np.ndarray, labels: np.ndarray, bench: int) -> dict[str, Any]:
@@ -136,8 +112,11 @@ def check(name: str, options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {"model": name, "images": len(images),
                               "accuracy": accuracy(golden.outputs(network, encode(network, images)), labels)}
     print(f"{name}: {len(images)} test images, golden {100 * result['accuracy']:.2f} %", flush=True)
-    result["qonnx_differing"] = check_qonnx(name, network, images)
-    print(f"  values that qonnx computes otherwise, per tensor: {result['qonnx_differing']}", flush=True)
+    found = check_qonnx(name, network, images)
+    result["qonnx"] = [asdict(layer) for layer in found.layers]
+    for layer in found.layers:
+        print(f"  qonnx, {layer.kind} {layer.node}: {layer.values:,} values, {layer.different_count} differ, {layer.near_count} near ties",
+              flush=True)
     result["foldings"] = []
     own = [file for file in options.plans.glob(f"{name}-*.json") if file.stem.rsplit("-", 1)[0] == name]  # not of a name that goes on
     plans = sorted(own, key=lambda file: _interval(network, file)) if options.hardware else []
@@ -148,7 +127,7 @@ def check(name: str, options: argparse.Namespace) -> dict[str, Any]:
         print(f"  {row['plan']}: {'equal' if row['ok'] else 'DIFFERS: ' + str(row['failure'])}; {row['images']} images batch, "
               f"{row['bench_images']} cocotb, {row['mismatches']} mismatches; latency {row['latency_cycles']}, interval "
               f"{row['interval_cycles']}, port {row['port_beats']} beats, {row['lanes']} lanes, {row['seconds']} s", flush=True)
-    result["ok"] = not any(result["qonnx_differing"].values()) and all(row["ok"] for row in result["foldings"])
+    result["ok"] = found.equal and all(row["ok"] for row in result["foldings"])
     return result
 
 

@@ -10,6 +10,7 @@ from small_graphs import graph_of
 from bwnhw.codes import encode
 from bwnhw.compare import compare
 from bwnhw.errors import ModelError
+from bwnhw.float_exec import run
 from bwnhw.lower import lower
 from bwnhw.network import Conv, ConvParams, Threshold, ThresholdParams
 from bwnhw.summary import summary
@@ -142,3 +143,19 @@ def test_summary_counts_weights_and_multiplications():
     assert (rows[1].weights, rows[1].weight_bits, rows[1].macs, rows[1].kernels) == (36, 36, 36 * 36, 4)
     assert 1 <= rows[1].distinct_kernels <= 4 and rows[4].macs == 108 and rows[4].kernels == 0
     assert "±1" in rows[1].detail and "pads 1,1,1,1" in rows[1].detail and rows[0].tensor == "x"
+
+
+def test_another_executor_is_held_against_the_integers():
+    graph, network, x = two_layers()
+    asked = []
+
+    def executor(simplified, images):
+        asked.append(len(images))
+        floats = run(simplified, images)
+        tensor = next(op.outputs[0] for op in simplified.ops if op.kind == "BipolarQuant" and op.outputs[0] in floats
+                      and floats[op.outputs[0]].ndim == 4 and len(floats[op.outputs[0]]) == len(images))
+        return {**floats, tensor: -floats[tensor]}
+
+    result = compare(graph, network, x, executor)
+    assert asked == [64, 6]
+    assert not result.equal and result.first[0].kind == "Threshold" and result.first[0].different_count == 70 * 144
