@@ -8,7 +8,7 @@ the end.
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from bwnhw.blocks import Array, Core, Design, Reduce, Scaler, Stage, Thresholds, Unrolled
 from bwnhw.compressor import prefix_parity
 from bwnhw.errors import PlanError
+from bwnhw.network import Network, Scale, ScaleParams, Topology
 from bwnhw.tables import ArrayTables, search_trees
 
 WORD = 32  # bits of a word of the load stream
+SCORE_BITS = 64  # of the widest scaled scores
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,21 @@ class LoadTable:
     name: str
     depth: int
     bits: int
+
+
+def with_scale(network: Network) -> Network:
+    """The network with scaled scores of `SCORE_BITS` bits, its scores times 1 where it has no Scale, the same integers in any case.
+
+    So one loadable design serves networks whose classes have scales of their own, of any width, and networks whose classes have none.
+    """
+    nodes, wide = network.topology.nodes, {"lo": -1 << SCORE_BITS - 1, "hi": (1 << SCORE_BITS - 1) - 1}
+    last = nodes[-1]
+    if isinstance(last, Scale):
+        return replace(network, topology=Topology((*nodes[:-1], replace(last, out=replace(last.out, **wide)))))
+    channels = last.out.channels
+    once = ScaleParams(np.ones(channels, np.int64), np.zeros(channels, np.int64))
+    scale = Scale((len(nodes) - 1,), replace(last.out, **wide))
+    return Network(Topology((*nodes, scale)), (*network.params, once), (*network.meanings, None))
 
 
 def signature(design: Design) -> int:

@@ -21,9 +21,8 @@ METHODS: dict[str, Tables] = {
     "ste, scale learned": {"binarizer": {"name": "ste", "scale": "learned"}},
     "group-power": {"learning_rate": 0.02, "binarizer": {"name": "group-power"}},
     "proxconnect": {"learning_rate": 0.02, "binarizer": {"name": "proxconnect"}},
-    "proxquant": {"learning_rate": 0.1, "binarizer": {"name": "proxquant", "rate": 0.02}, "schedule": {"name": "constant"}},
-    "reverse-proxconnect": {"learning_rate": 0.1, "binarizer": {"name": "reverse-proxconnect", "rho_end": 0.02, "freeze": 0.75},
-                            "schedule": {"name": "constant"}},
+    "proxquant": {"learning_rate": 0.1, "binarizer": {"name": "proxquant", "rate": 0.02, "freeze": 0.75}, "schedule": {"name": "constant"}},
+    "reverse-proxconnect": {"learning_rate": 0.2, "binarizer": {"name": "reverse-proxconnect", "rho_end": 0.05, "freeze": 0.75}},
     "parq": {"binarizer": {"name": "parq"}},
     "bnn": {"binarizer": {"name": "bnn"}},
     "bi-real": {"binarizer": {"name": "bi-real"}},
@@ -41,7 +40,7 @@ METHODS: dict[str, Tables] = {
     "bop2": {"binarizer": {"name": "direct"}, "optimizer": {"name": "bop2"}},
     "qbn, 5 bits": {"codebook": {"name": "qbn", "bits": 5, "warm_up": 0.5}},
     "snn, 5 bits": {"codebook": {"name": "snn", "bits": 5}},
-    "pste, 5 bits": {"codebook": {"name": "pste", "bits": 5}},
+    "pste, 5 bits": {"learning_rate": 0.01, "codebook": {"name": "pste", "bits": 5, "noise": 0.02}},
 }
 
 

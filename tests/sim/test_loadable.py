@@ -13,8 +13,8 @@ from bwnhw import golden
 from bwnhw.cycles import cycles
 from bwnhw.design import design
 from bwnhw.errors import InputError, MismatchError, PlanError
-from bwnhw.loading import load_tables
-from bwnhw.network import Network, ScaleParams
+from bwnhw.loading import SCORE_BITS, load_tables, with_scale
+from bwnhw.network import Network, Scale, ScaleParams
 from bwnhw.plan import Plan, from_json, to_json
 from bwnhw.rtl.generate import generate
 from bwnhw.rtl.top import load
@@ -129,3 +129,18 @@ def test_the_plan_says_so() -> None:
     assert from_json(to_json(replace(plan, loadable=True))).loadable and not from_json(to_json(plan)).loadable
     with pytest.raises(PlanError, match=r"^plan: loadable must be true or false, not 'yes'$"):
         from_json(to_json(plan).replace("false", '"yes"', 1))
+
+
+@pytest.mark.parametrize("make", networks.ALL)
+def test_scores_get_a_scale_that_changes_no_value(make: Make) -> None:
+    network, plan = make(0)
+    scaled = with_scale(network)
+    codes = codes_for(network)
+    np.testing.assert_array_equal(golden.outputs(scaled, codes), golden.outputs(network, codes))
+    last = scaled.topology.nodes[-1]
+    assert isinstance(last, Scale) and last.out.bits == SCORE_BITS
+    assert design(with_scale(scaled).topology, plan) == design(scaled.topology, plan)
+    values = scaled.params[-1]
+    assert isinstance(values, ScaleParams)
+    twice = replace(scaled, params=(*scaled.params[:-1], replace(values, mult=2 * values.mult)))
+    assert (golden.outputs(twice, codes) != golden.outputs(network, codes)).any()
