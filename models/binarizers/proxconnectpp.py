@@ -69,7 +69,9 @@ def compatible(forward: Map, backward: Map, low: float = -3.0, high: float = 3.0
 
 
 class Bnn(Ste):
-    """BNN: sign with the clipped straight-through gradient. With `clip` it equals ste bit for bit."""
+    """BNN: sign with the clipped straight-through gradient. With `clip` it equals ste bit for bit, but in the first step
+    where latents begin beyond ±1.
+    """
 
     surrogate = Surrogate.HARDTANH
 
