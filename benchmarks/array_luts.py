@@ -1,11 +1,13 @@
-"""LUTs per lane of the systolic array, beside a plain unit in FINN's manner through the same Yosys, and beside published figures.
+"""LUTs per lane of our arrays, beside a plain unit in FINN's manner through the same Yosys, and beside published figures.
 
     python benchmarks/array_luts.py [--quick] [--json FILE] [--reuse FILE] [--limit N]
 
 Rows × lanes from 4 × 32 to 64 × 64 in columns of 32 lanes, weights at run time ("-": they come in by port, nothing is counted for their
 storage), and fold depths 1, 8, 64 and 512; families xc7 and ecp5. Both sides have 16-bit accumulators that begin at the threshold, a
 register behind every second adder level at least, and the same flags (`bwnhw.rtl.synth.SCRIPTS`). Counted as in `bwnhw.rtl.netlist`.
-Depth 512 is in block RAM on our side and left out on the plain one, whose LUT ROM nobody would build.
+Depth 512 is in block RAM on our side and left out on the plain one, whose LUT ROM nobody would build. Depth 1 is measured twice on our
+side, systolic and unrolled (`unrolled_unit.py`: an adder graph with sums that rows share, a register behind every adder, the same
+accumulators); the better one is ours, and both are printed.
 
 `--quick` measures 4 × 32 and 16 × 32 at depth 8; `--limit` leaves out arrays of more lanes. `--reuse` takes the rows of an earlier
 `--json FILE`. Exit status 1 where a floor isn't met.
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from array_units import ours, plain
+from unrolled_unit import unrolled
 
 from bwnhw.fabric import FAMILIES
 from bwnhw.files import write_text
@@ -45,12 +48,16 @@ def measured(rows: int, lanes: int, depth: int, family: str) -> Row:
     texts = {"ours": ours(rows, lanes, depth, family, "block" if depth == 512 else "lut")}
     if depth != 512:
         texts["plain"] = plain(rows, lanes, depth)
+    if depth == 1:
+        texts |= {"systolic": texts.pop("ours"), "unrolled": unrolled(rows, lanes)}
     for name, text in texts.items():
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "unit.v").write_text(text)
             found = synth(Path(folder) / "unit.v", family, "top")
         row |= {"tool": found.tool, name: {"luts": found.luts, "carry_luts": found.detail.carry_luts, "ffs": found.ffs,
                                            "brams": found.brams, "muxes": found.detail.muxes}}
+    if depth == 1:
+        row["ours"] = min(row["systolic"], row["unrolled"], key=lambda cells: int(cells["luts"]))
     return row | {"seconds": round(time.perf_counter() - began, 1)}
 
 
@@ -71,6 +78,8 @@ def shown(row: Row) -> str:
             f"{cells['luts']:7,d} {cells['carry_luts']:6d} {cells['ffs']:7,d} {cells['brams']:5d} {cells['muxes']:6d}")
     if "plain" in row:
         text += f"   {per_lane(row, 'plain'):6.3f} {row['plain']['luts']:7,d}  {ratio(row):5.2f}"
+    if "unrolled" in row:
+        text += f"   systolic {per_lane(row, 'systolic'):.3f}, unrolled {per_lane(row, 'unrolled'):.3f}"
     return text
 
 
