@@ -41,7 +41,7 @@ def load(model: str | Path) -> Graph:
 
 def plan(network: Network | Topology, *, interval: int | None = None, clock_mhz: float = 200.0) -> Plan:
     """The cheapest folding that takes an image every `interval` cycles, or the fastest that fits a mid-size FPGA. Raises PlanError."""
-    return planner.plan(network.topology if isinstance(network, Network) else network, interval=interval, clock_mhz=clock_mhz)
+    return planner.plan(network, interval=interval, clock_mhz=clock_mhz)
 
 
 def generate(model: str | Path, out: str | Path, plan: Plan | None = None, *, name: str = "bwnhw") -> "Generated":
@@ -57,7 +57,7 @@ def generate(model: str | Path, out: str | Path, plan: Plan | None = None, *, na
 
     data = zoo.find(model).read_bytes()
     network = lower(onnx_read.from_bytes(data, str(model)))
-    return write(network, plan or planner.plan(network.topology), data, Path(out), name)
+    return write(network, plan or planner.plan(network), data, Path(out), name)
 
 
 def simulate(folder: str | Path, images: "ArrayLike | None" = None, *, layers: bool = False, waves: Path | None = None, seed: int = 1,

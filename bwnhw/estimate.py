@@ -10,7 +10,7 @@ from bwnhw.blocks import Design, Stage, Unrolled
 from bwnhw.cycles import StageCycles, cycles, stage_beats
 from bwnhw.design import design
 from bwnhw.foldings import pace
-from bwnhw.network import Network, Topology
+from bwnhw.network import Network, Topology, topology_of
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import StageResources, resources
 
@@ -80,7 +80,7 @@ def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Es
 
     Raises PlanError where the plan can't be honoured, InputError for another family.
     """
-    topology = network.topology if isinstance(network, Network) else network
+    topology = topology_of(network)
     laid = design(topology, plan)
     timed, sized = cycles(laid), resources(laid, family, network if isinstance(network, Network) else None)
     layers = tuple(_layer(stage, plan, timing, size, beats)

@@ -13,7 +13,7 @@ from typing import Any
 
 from bwnhw.errors import InputError, PlanError
 from bwnhw.estimate import estimate
-from bwnhw.network import Topology
+from bwnhw.network import Network, Topology
 from bwnhw.plan import Plan, from_json, to_json
 from bwnhw.planner import Budget, Given, cheapest
 
@@ -60,12 +60,12 @@ class Point:
                 "plan": json.loads(to_json(self.plan))}
 
 
-def tasks(topology: Topology, budget: Budget, clock_mhz: float, count: int) -> list[Task]:
+def tasks(network: Network | Topology, budget: Budget, clock_mhz: float, count: int) -> list[Task]:
     """Plans for `count` intervals in equal ratios, from the least that the layers allow to that of one lane everywhere.
 
     Each is sought with block RAM at its price and without any; in order from the fastest.
     """
-    chain = Given(clock_mhz=clock_mhz).chain(topology, budget.family)
+    chain = Given(clock_mhz=clock_mhz).chain(network, budget.family)
     fastest, slowest = max(chain.limits())[0], chain.slowest
     steps = range(count) if count > 1 else range(1)
     intervals = sorted({round(fastest * (slowest / fastest) ** (step / max(1, count - 1))) for step in steps})
@@ -73,21 +73,21 @@ def tasks(topology: Topology, budget: Budget, clock_mhz: float, count: int) -> l
     return [Task(interval, choice, clock_mhz) for interval in intervals for choice in choices]
 
 
-def point(topology: Topology, task: Task) -> Point | None:
+def point(network: Network | Topology, task: Task) -> Point | None:
     """Do a task; None where no plan fits."""
     try:
-        plan = cheapest(topology, task.interval, task.budget, Given(clock_mhz=task.clock_mhz))
+        plan = cheapest(network, task.interval, task.budget, Given(clock_mhz=task.clock_mhz))
     except PlanError:
         return None
-    found = estimate(topology, plan, task.budget.family)
+    found = estimate(network, plan, task.budget.family)
     return Point(found.interval, found.latency, found.luts, found.ffs, found.brams, plan)
 
 
-def explored(topology: Topology, wanted: Iterable[Task], executor: Executor, done: "Log", progress: Progress) -> list[Point]:
+def explored(network: Network | Topology, wanted: Iterable[Task], executor: Executor, done: "Log", progress: Progress) -> list[Point]:
     """The points of all tasks, those in the log from there, the others by the executor; interrupted, what isn't begun is dropped."""
     wanted = list(wanted)
     open_tasks = {task.key: task for task in wanted if task.key not in done}
-    for number, (key, found) in enumerate(_run(executor, {key: (point, topology, task) for key, task in open_tasks.items()})):
+    for number, (key, found) in enumerate(_run(executor, {key: (point, network, task) for key, task in open_tasks.items()})):
         done.add(key, found)
         progress(len(wanted) - len(open_tasks) + number + 1, len(wanted))
     points = (done.get(task.key) for task in wanted)

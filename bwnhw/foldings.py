@@ -1,12 +1,12 @@
 """The foldings that a planner may choose from, each with its size and speed, by the same bill of blocks as everything else."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from bwnhw.blocks import Stage, Upsize
 from bwnhw.design import Flow, lay_stage, resize
-from bwnhw.network import Conv, Ints, Node, Topology
+from bwnhw.network import Conv, Ints, Network, Node, Topology, topology_of
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, stage_resources
 
@@ -40,6 +40,11 @@ def engine(pe: int, simd: int, taps: int, planes: int, memory: str = "lut") -> E
 def widest(conv: Conv, source: Ints) -> Engine:
     """The fully parallel engine: one output pixel per cycle, one cycle per weight plane."""
     return engine(conv.out.channels, source.channels, conv.kernel[0] * conv.kernel[1], source.bits)
+
+
+def unrolled(conv: Conv, source: Ints) -> Engine:
+    """The engine that is made of its weights: one output pixel per cycle, whatever the planes."""
+    return replace(widest(conv, source), engine="unrolled")
 
 
 def beats(conv: Conv, source: Ints, chosen: Engine) -> int:
@@ -78,13 +83,14 @@ def engines(conv: Conv, source: Ints, interval: int, fewest: int | None = None) 
                             yield engine(pe, simd, together, planes, "block")
 
 
-def lay(topology: Topology, index: int, chosen: Engine, family: str) -> Segment:
-    """The segment that begins with conv `index`, fed as the engine wants it."""
+def lay(network: Network | Topology, index: int, chosen: Engine, family: str) -> Segment:
+    """The segment that begins with conv `index`, fed as the engine wants it. Raises PlanError for an unrolled one without its weights."""
+    topology = topology_of(network)
     source = topology.nodes[index - 1].out
     fed = Flow(source, chosen.simd, -(-source.channels // chosen.simd))
     stage, flow = lay_stage(topology.nodes, index, fed, Plan(((index, chosen),), family=family), 0)
     behind = trail(topology.nodes, stage.nodes[-1] + 1, flow, family)
-    size = stage_resources(stage, family)
+    size = stage_resources(stage, family, network if isinstance(network, Network) else None)
     return Segment(size.luts + behind.luts, size.brams + behind.brams, max(pace(stage, 0), behind.pace), lag(stage) + behind.lag,
                    behind.flow)
 

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from bwnhw.blocks import Design, Port
 from bwnhw.design import Flow
 from bwnhw.errors import PlanError
-from bwnhw.foldings import Segment, beats, engines, lay, resizing, trail, widest
-from bwnhw.network import Conv, Ints, Topology
+from bwnhw.foldings import Segment, beats, engines, lay, resizing, trail, unrolled, widest
+from bwnhw.network import Conv, Ints, Network, Topology, topology_of
 from bwnhw.pareto import pareto
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import resources
+from bwnhw.unrolled import unrollable
 
 Points = NDArray[np.int64]
 Places = NDArray[np.intp]
@@ -59,19 +60,27 @@ class _Layer:
 class Chain:
     """The segments of a topology, each laid out once per engine, and the dynamic program over them.
 
-    `empty`: the plan without engines, whose family, port and clock all plans share.
+    `network`: with its values layers may be unrolled too, those that `bwnhw.unrolled.unrollable` allows. `empty`: the plan without
+    engines, whose family, port and clock all plans share.
     """
 
-    def __init__(self, topology: Topology, empty: Plan, fixed: Mapping[int, Engine]) -> None:
+    def __init__(self, network: Network | Topology, empty: Plan, fixed: Mapping[int, Engine]) -> None:
+        topology = topology_of(network)
         source = topology.nodes[0].out
         if source.channels % empty.input_lanes:
             raise PlanError(f"plan: input_lanes must divide the input's {source.channels} channels, not be {empty.input_lanes}")
-        self.topology, self._empty, self._fixed, self._family = topology, empty, fixed, empty.family
+        self.topology, self._network, self._empty, self._fixed, self._family = topology, network, empty, fixed, empty.family
         self._input = Port(empty.input_lanes, source.bits, source.pixels * source.channels // empty.input_lanes, source.signed)
         self._convs = [(index, node, topology.nodes[index - 1].out) for index, node in enumerate(topology.nodes) if isinstance(node, Conv)]
         self._head = trail(topology.nodes, 1, Flow(source, empty.input_lanes, source.channels // empty.input_lanes), empty.family)
-        self.work = sum(beats(conv, source, Engine(1, 1)) for _, conv, source in self._convs)
+        self._unrolled = {index: unrolled(conv, source) for index, conv, source in self._convs
+                          if index not in fixed and isinstance(network, Network) and unrollable(network, index)}
         self._laid: dict[tuple[int, Engine], Segment] = {}
+
+    @property
+    def work(self) -> int:
+        """Beats of one lane per image that arrays must do, whatever the plan: those of layers that may be unrolled aren't among them."""
+        return sum(beats(conv, source, Engine(1, 1)) for index, conv, source in self._convs if index not in self._unrolled)
 
     @property
     def slowest(self) -> int:
@@ -82,8 +91,8 @@ class Chain:
         """The least pace of the input port and of every segment, with a name."""
         found = [(self._head.pace, "the input port or the first stage")]
         for index, conv, source in self._convs:
-            chosen = self._fixed.get(index, widest(conv, source))
-            found.append((self._segment(index, chosen).pace, f"node {index} with what follows it"))
+            fast = [self._fixed.get(index, widest(conv, source)), *self._also(index)]
+            found.append((min(self._segment(index, chosen).pace for chosen in fast), f"node {index} with what follows it"))
         return found
 
     def paces(self, above: int, upto: int) -> list[int]:
@@ -94,7 +103,7 @@ class Chain:
     def front(self, pace: int, measures: Measures, fewest: int | None = None) -> list[Choice]:
         """The Pareto set, by the measures, of all plans within their limits whose stages keep the pace; in order of the measures.
 
-        Candidates are those of `bwnhw.foldings.engines` for `pace` and `fewest`.
+        Candidates are those of `bwnhw.foldings.engines` for `pace` and `fewest`, and the unrolled engines of the layers that may have one.
         """
         if self._head.pace > pace:
             return []
@@ -165,16 +174,20 @@ class Chain:
 
     def _candidates(self, index: int, conv: Conv, source: Ints, pace: int, fewest: int | None) -> Iterator[tuple[Engine, Segment]]:
         """The engines to try for a conv, the fixed one or all, with their segments."""
-        some = [self._fixed[index]] if index in self._fixed else engines(conv, source, pace, fewest)
+        some = [self._fixed[index]] if index in self._fixed else [*engines(conv, source, pace, fewest), *self._also(index)]
         for chosen in some:
             segment = self._segment(index, chosen)
             if segment.pace <= pace:
                 yield chosen, segment
 
+    def _also(self, index: int) -> list[Engine]:
+        """The unrolled engine of a conv, if it may have one."""
+        return [self._unrolled[index]] if index in self._unrolled else []
+
     def _segment(self, index: int, chosen: Engine) -> Segment:
         key = index, chosen
         if key not in self._laid:
-            self._laid[key] = lay(self.topology, index, chosen, self._family)
+            self._laid[key] = lay(self._network, index, chosen, self._family)
         return self._laid[key]
 
 

@@ -299,3 +299,8 @@ class Network:
     topology: Topology
     params: tuple[NodeParams, ...]
     meanings: tuple[Meaning | None, ...]
+
+
+def topology_of(network: Network | Topology) -> Topology:
+    """The shapes of what may come with its values or without."""
+    return network.topology if isinstance(network, Network) else network

@@ -14,7 +14,7 @@ from bwnhw.design import design
 from bwnhw.errors import PlanError
 from bwnhw.foldings import widest
 from bwnhw.frontier import NO_LIMIT, Chain, Choice, Measures
-from bwnhw.network import Conv, Topology
+from bwnhw.network import Conv, Network, Topology, topology_of
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import checked
 
@@ -47,59 +47,59 @@ class Given:
     clock_mhz: float = 200.0
     fixed: tuple[tuple[int, Engine], ...] = ()
 
-    def chain(self, topology: Topology, family: str) -> Chain:
+    def chain(self, network: Network | Topology, family: str) -> Chain:
         """The segments to plan."""
-        empty = Plan((), self.input_lanes or port_lanes(topology), clock_mhz=self.clock_mhz, family=checked(family))
-        return Chain(topology, empty, dict(self.fixed))
+        empty = Plan((), self.input_lanes or port_lanes(topology_of(network)), clock_mhz=self.clock_mhz, family=checked(family))
+        return Chain(network, empty, dict(self.fixed))
 
 
-def plan(topology: Topology, *, interval: int | None = None, clock_mhz: float = 200.0, input_lanes: int | None = None,
+def plan(network: Network | Topology, *, interval: int | None = None, clock_mhz: float = 200.0, input_lanes: int | None = None,
          fixed: tuple[tuple[int, Engine], ...] = (), family: str = "xc7") -> Plan:
     """`cheapest` for an interval; without one `fastest` within `DEFAULT_LUTS`, or the smallest plan where none fits."""
     given = Given(input_lanes, clock_mhz, fixed)
     if interval is not None:
-        return cheapest(topology, interval, Budget(family=family), given)
+        return cheapest(network, interval, Budget(family=family), given)
     try:
-        return fastest(topology, Budget(DEFAULT_LUTS, family=family), given)
+        return fastest(network, Budget(DEFAULT_LUTS, family=family), given)
     except PlanError:
-        chain = given.chain(topology, family)
-        return least_depths(topology, chain.plan(_least(chain, chain.slowest, Budget())[0]))
+        chain = given.chain(network, family)
+        return least_depths(chain.topology, chain.plan(_least(chain, chain.slowest, Budget())[0]))
 
 
-def cheapest(topology: Topology, interval: int, budget: Budget = Budget(), given: Given = Given()) -> Plan:
+def cheapest(network: Network | Topology, interval: int, budget: Budget = Budget(), given: Given = Given()) -> Plan:
     """The plan with the least LUTs whose interval is at most `interval` cycles, within the budget.
 
     Where block RAMs aren't limited each counts as `BRAM_LUTS`. Raises PlanError where the interval can't be reached, naming the limiting
     layer and the nearest that can, or where no plan that reaches it fits.
     """
-    chain = given.chain(topology, budget.family)
+    chain = given.chain(network, budget.family)
     target, limit = interval, max(chain.limits())[0]
     while target >= limit:
         found = _least(chain, target, budget)
         if not found:
             raise PlanError(f"plan: no plan that keeps an interval of {interval} cycles fits into {budget}")
         chosen = chain.plan(found[0])
-        reached = cycles(design(topology, chosen)).interval
+        reached = cycles(design(chain.topology, chosen)).interval
         if reached <= interval:
-            return least_depths(topology, chosen)
+            return least_depths(chain.topology, chosen)
         target = min(target - 1, target * interval // reached)
-    nearest = cycles(design(topology, chain.plan(_least(chain, limit, Budget(family=budget.family))[0]))).interval
+    nearest = cycles(design(chain.topology, chain.plan(_least(chain, limit, Budget(family=budget.family))[0]))).interval
     raise PlanError(f"plan: {max(chain.limits())[1]} can't keep an interval of {interval} cycles; "
                     f"the nearest that can be reached is {nearest}")
 
 
-def fastest(topology: Topology, budget: Budget, given: Given = Given()) -> Plan:
+def fastest(network: Network | Topology, budget: Budget, given: Given = Given()) -> Plan:
     """The plan with the least interval within the budget; of several, as `cheapest`. Raises PlanError where nothing fits."""
-    chain = given.chain(topology, budget.family)
+    chain = given.chain(network, budget.family)
     pace, below = _least_pace(chain, budget)
-    return least_depths(topology, chain.plan(_least(chain, pace, budget, below)[0]))
+    return least_depths(chain.topology, chain.plan(_least(chain, pace, budget, below)[0]))
 
 
-def quickest(topology: Topology, budget: Budget, given: Given = Given()) -> Plan:
+def quickest(network: Network | Topology, budget: Budget, given: Given = Given()) -> Plan:
     """The plan with the least latency within the budget, by the model. Raises PlanError where nothing fits."""
-    chain = given.chain(topology, budget.family)
+    chain = given.chain(network, budget.family)
     pace, below = _least_pace(chain, budget)
-    return least_depths(topology, chain.plan(_least_latency(chain, pace, below, budget)))
+    return least_depths(chain.topology, chain.plan(_least_latency(chain, pace, below, budget)))
 
 
 def parallel(topology: Topology, *, clock_mhz: float = 200.0, input_lanes: int | None = None) -> Plan:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bwnhw.adders import Graph, Node, solve
 from bwnhw.adders.graph import TABLE_NETS, form, node_cost
+from bwnhw.adders.spanning import distinct, term_counts
 from bwnhw.blocks import Stage, Unrolled, Window
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, delay, index_bits
@@ -16,6 +17,8 @@ from bwnhw.network import Conv, ConvParams, Ints, Network, ThresholdParams
 from bwnhw.structure import Bill
 
 LUT4_OF_NETS = (0, 1, 1, 1, 1, 3, 5)  # of a function of so many nets, without wide multiplexers
+MOST_TERMS = 1 << 15  # of a layer's different rows, about half a LUT6 each with inputs of one bit: half of a mid-size device
+MOST_PAIRS = 1 << 21  # of terms within the rows, with inputs of several bits: about 3 µs each, and the solver looks at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +37,7 @@ class UnrolledTables:
 def unrolled_tables(conv: Conv, params: ConvParams, threshold: ThresholdParams | None, source: Ints, window: Window,
                     block: Unrolled) -> UnrolledTables:
     """Tables of an unrolled layer; `threshold` where its 1-bit threshold is fused (bits mode)."""
-    weights = params.weights.astype(np.int64)
-    matrix = np.ascontiguousarray(weights.transpose(0, 2, 3, 1).reshape(len(weights), -1))  # element of a beat: tap·channels + channel
+    weights, matrix = params.weights.astype(np.int64), _matrix(params)
     graph = _solved(matrix.tobytes(), matrix.shape, source.hi, block.levels, weights.shape[1] if params.codebook is not None else 0)
     factors = np.array([output.factor for output in graph.outputs], np.int64)[:, None]
     masks = window.geometry.class_masks[:window.classes]
@@ -52,12 +54,30 @@ def unrolled_tables(conv: Conv, params: ConvParams, threshold: ThresholdParams |
     return UnrolledTables(graph, limits, threshold.flip ^ (factors[:, 0] < 0), factors[:, 0])
 
 
+def unrollable(network: Network, index: int) -> bool:
+    """True where a conv is small enough for the planner to look at it unrolled, for which its graph has to be solved.
+
+    Counted are the rows that are different, up to sign and power of two, by their terms: the signed powers of two in their weights.
+    """
+    params = network.params[index]
+    if not isinstance(params, ConvParams):
+        return False
+    terms = term_counts(distinct(_matrix(params))[0])
+    several = network.topology.nodes[index - 1].out.bits > 1
+    return bool(terms.sum() <= MOST_TERMS and (not several or (terms ** 2).sum() <= MOST_PAIRS))
+
+
+def _matrix(params: ConvParams) -> NDArray[np.int64]:
+    """Weights (rows, inputs) in the order of a beat: input tap·channels + channel."""
+    weights = params.weights.astype(np.int64)
+    return np.ascontiguousarray(weights.transpose(0, 2, 3, 1).reshape(len(weights), -1))
+
+
 @lru_cache(maxsize=64)
 def _solved(weights: bytes, shape: tuple[int, int], hi: int, levels: int, channels: int) -> Graph:
     """The graph of a matrix; estimate and generation ask for the same one. `channels` of a layer with a codebook, else 0."""
     groups = tuple(tuple(range(channel, shape[1], channels)) for channel in range(channels))
     return solve(np.frombuffer(weights, np.int64).reshape(shape), hi, levels, exact=False, groups=groups)
-
 
 
 def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:

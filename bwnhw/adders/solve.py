@@ -10,11 +10,13 @@ from bwnhw.adders.builder import Builder
 from bwnhw.adders.closest import grow_shared
 from bwnhw.adders.codewords import Groups, grow_centred, grow_codewords
 from bwnhw.adders.graph import FOLDED_NETS, Graph, Unreachable, cost, kernel
+from bwnhw.adders.halves import grow_halves
 from bwnhw.adders.spanning import digits, distinct, grow
 from bwnhw.errors import PlanError
 
 Way = Callable[..., list[tuple[int, int]]]  # (builder, rows, levels, exact=...) to (node, factor) of every row
 HEIGHTS = (1, 2, 3)  # of the trees of close rows
+TIGHT = 1  # levels above the least up to which rows without any tree are worth trying
 EXTRA_LEVELS = 2  # above the least: what a layer's adders may take
 
 
@@ -31,39 +33,60 @@ def solve(matrix: NDArray[np.int64], hi: int, levels: int | None = None, *, exac
     may come out negated, as its output's factor says. Deterministic. Raises PlanError where the levels don't suffice.
     """
     matrix = np.asarray(matrix, np.int64)
-    levels = least_levels(matrix) + EXTRA_LEVELS if levels is None else levels
-    graphs = [graph for way in _ways(hi, groups) if (graph := _grown(matrix, hi, levels, way, exact))]
-    best = min(graphs, key=cost) if graphs else _grown(matrix, hi, levels, partial(grow_shared, height=0), exact)
-    if best is None:
+    least = least_levels(matrix)
+    levels = least + EXTRA_LEVELS if levels is None else levels
+    graphs = [graph for way in _ways(hi, groups, tight=levels <= least + TIGHT) if (graph := _grown(matrix, hi, levels, way, exact))]
+    if not graphs:
         raise PlanError(f"adder graph: {levels} levels must be enough for {matrix.shape[1]} inputs, but they aren't")
+    best = min(graphs, key=cost)
     if not np.array_equal(kernel(best), matrix):
         raise ValueError("adder graph: computes another matrix than the one it was made for")
     return best
 
 
-def _ways(hi: int, groups: Groups) -> list[Way]:
+def _ways(hi: int, groups: Groups, *, tight: bool) -> list[Way]:
     """The ways to try: chains that take in several inputs at once where those have few bits, shared sums where they have more."""
     few = [grow] if hi < 1 << FOLDED_NETS else []
-    shared = [partial(grow_shared, height=height) for height in HEIGHTS if hi > 1]
+    heights = (0, *HEIGHTS) if tight else HEIGHTS
+    shared: list[Way] = [grow_halves, *(partial(grow_shared, height=height) for height in heights)] if hi > 1 or tight else []
     words = [*(partial(grow_codewords, groups=groups, halves=halves) for halves in (False, True)), partial(grow_centred, groups=groups)]
     return [*few, *shared, *(words if groups else [])]
 
 
 def _grown(matrix: NDArray[np.int64], hi: int, levels: int, way: Way, exact: bool) -> Graph | None:
     """The graph that one way gives; None where it needs more levels or other weights."""
+    negative = exact and min(distinct(matrix)[2]) < 0
+    graphs = []
+    for room in (levels, levels - 1)[:1 + negative]:  # a row that is wanted with either sign is negated, if it can't be built negated
+        builder = Builder(matrix.shape[1], hi)
+        try:
+            graphs.append(builder.graph(_outputs(builder, matrix, way, room, levels if exact else None)))
+        except Unreachable:
+            continue
+    return min(graphs, key=cost, default=None)
+
+
+def _outputs(builder: Builder, matrix: NDArray[np.int64], way: Way, room: int, exact: int | None) -> list[tuple[int, int]]:
+    """(node, factor) of all rows, `room` levels deep; no factor negative where the rows are to be `exact` within so many levels."""
     rows, index, factors = distinct(matrix)
     used = np.atleast_1d(rows.any(axis=1))
-    builder = Builder(matrix.shape[1], hi)
-    room = levels - (exact and min(factors) < 0)  # a row that is wanted with either sign is negated once
-    try:
-        found = iter(way(builder, rows[used], room, exact=exact) if used.any() else [])
-    except Unreachable:
-        return None
+    found = iter(way(builder, rows[used], room, exact=exact is not None) if used.any() else [])
     terms = [next(found) if present else (0, 0) for present in used]
     outputs = [(terms[at][0], terms[at][1] * factor) for at, factor in zip(index, factors, strict=True)]
-    if exact:
-        outputs = [(builder.node(((node, -1),)), -factor) if factor < 0 else (node, factor) for node, factor in outputs]
-    return builder.graph(outputs)
+    if exact is None:
+        return outputs
+    return [(_negated(builder, node, exact), -factor) if factor < 0 else (node, factor) for node, factor in outputs]
+
+
+def _negated(builder: Builder, node: int, levels: int) -> int:
+    """A node's negative: behind it, or on the last level built like it from negated terms. Raises Unreachable."""
+    if builder.level(node) < levels:
+        return builder.node(((node, -1),))
+    made = builder.nodes[node]
+    try:
+        return builder.node(tuple((source, -factor) for source, factor in made.terms), -made.constant)
+    except ValueError:
+        raise Unreachable("no level is left to negate a row") from None
 
 
 def enough_levels(inputs: int, lo: int, hi: int) -> int:

@@ -75,11 +75,11 @@ class Pairs:
     def __init__(self, builder: Builder, rows: NDArray[np.int64], *, split: bool) -> None:
         self.split = split
         differences = [rows - row for row in rows], [rows + row for row in rows]
-        self.terms = np.array([[_count(found, split) for found in half] for half in differences])
+        self.terms = np.array([[term_counts(found, split=split) for found in half] for half in differences])
         self.scales = np.array([[_power(found) for found in half] for half in differences])
         self.units = np.array([[np.abs(found).max(axis=1) for found in half] for half in differences]) <= self.scales
         self.unit = bool(np.abs(rows).max() == 1)
-        self.own = _count(rows, split)
+        self.own = term_counts(rows, split=split)
         self.led = [1 if (row > 0).any() else -1 for row in rows]
         self.widths = {(at, sign): Node((), 0, *builder.range(sign * row), 0).bits for at, row in enumerate(rows) for sign in (1, -1)}
 
@@ -156,8 +156,8 @@ def digits(number: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _count(rows: NDArray[np.int64], split: bool) -> NDArray[np.int64]:
-    """Terms of every row (rows, inputs)."""
+def term_counts(rows: NDArray[np.int64], *, split: bool = True) -> NDArray[np.int64]:
+    """Terms of every row (rows, inputs): inputs that it uses; with `split` signed powers of two of its weights."""
     if not split:
         return np.asarray(np.count_nonzero(rows, axis=1), np.int64)
     tripled = 3 * np.abs(rows)  # the bits in which x and 3x differ are the digits of x's non-adjacent form

@@ -14,7 +14,7 @@ from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError
 from bwnhw.extras import needs
 from bwnhw.graph import Graph
-from bwnhw.network import Network, Topology
+from bwnhw.network import Network, Topology, topology_of
 from bwnhw.plan import Plan, from_json
 
 if TYPE_CHECKING:
@@ -39,8 +39,11 @@ def read_model(model: str) -> Model:
     return Model(path.stem, data, graph, lower(graph))
 
 
-def choose_plan(options: argparse.Namespace, topology: Topology) -> Plan:
-    """The plan of `--plan`, depths that it leaves open at their least; else the planner's for what the options want and have."""
+def choose_plan(options: argparse.Namespace, network: Network | Topology) -> Plan:
+    """The plan of `--plan`, depths that it leaves open at their least; else the planner's for what the options want and have.
+
+    From a topology alone, as loadable designs need it, without unrolled layers.
+    """
     wishes = [name for name in ("interval", "fps", "quickest", "luts", "brams") if getattr(options, name) not in (None, False)]
     if options.plan is not None:
         if wishes:
@@ -48,18 +51,18 @@ def choose_plan(options: argparse.Namespace, topology: Topology) -> Plan:
         if not options.plan.is_file():
             raise PlanError(f"--plan: expected a plan as `bwnhw plan` writes it, found no file {options.plan}")
         plan = from_json(options.plan.read_text(encoding="utf-8", errors="replace"))
-        return least_depths(topology, replace(plan, clock_mhz=options.clock) if options.clock else plan)
+        return least_depths(topology_of(network), replace(plan, clock_mhz=options.clock) if options.clock else plan)
     budget, given = budget_of(options), planner.Given(clock_mhz=options.clock or 200.0)
     interval = _interval(options, given.clock_mhz)
     if options.quickest:
         if interval is not None:
             raise PlanError("--quickest: expected either the least latency or a wanted rate, found both")
-        return planner.quickest(topology, budget, given)
+        return planner.quickest(network, budget, given)
     if interval is not None:
-        return planner.cheapest(topology, interval, budget, given)
+        return planner.cheapest(network, interval, budget, given)
     if budget.luts is None and budget.brams is None:
-        return planner.plan(topology, clock_mhz=given.clock_mhz, family=budget.family)
-    return planner.fastest(topology, budget, given)
+        return planner.plan(network, clock_mhz=given.clock_mhz, family=budget.family)
+    return planner.fastest(network, budget, given)
 
 
 def budget_of(options: argparse.Namespace) -> planner.Budget:

@@ -34,7 +34,7 @@ def _estimate(options: argparse.Namespace) -> None:
 
     model = chain.read_model(options.model)
     device = devices.find(options.device) if options.device else None
-    chosen = chain.choose_plan(options, model.network.topology)
+    chosen = chain.choose_plan(options, model.network)
     found = estimate(model.network, chosen, chain.family(options, chosen))
     report.estimated(found)
     report.fit(device, found)

@@ -45,13 +45,13 @@ def _explore(options: argparse.Namespace) -> None:
     from bwnhw.plan import to_json
 
     model = chain.read_model(options.model)
-    topology, budget = model.network.topology, chain.budget_of(options)
+    network, budget = model.network, chain.budget_of(options)
     options.out.mkdir(parents=True, exist_ok=True)
     log = explore.Log(options.out / "points.jsonl", f"{hashlib.sha256(model.data).hexdigest()} bwnhw {__version__}")
-    wanted = explore.tasks(topology, budget, options.clock or 200.0, options.points)
+    wanted = explore.tasks(network, budget, options.clock or 200.0, options.points)
     with _executor(options) as executor:
         with console.progress("planning") as update:
-            found = explore.front(explore.explored(topology, wanted, executor, log, update))
+            found = explore.front(explore.explored(network, wanted, executor, log, update))
         if options.synth:
             with console.progress("synthesising") as update:
                 found = explore.confirmed(found, Synthesis(model.data, budget.family), executor, log, update)

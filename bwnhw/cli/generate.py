@@ -29,7 +29,7 @@ def _generate(options: argparse.Namespace) -> None:
         from bwnhw.rtl.generate import generate
 
     model = chain.read_model(options.model)
-    plan = chain.choose_plan(options, model.network.topology)
+    plan = chain.choose_plan(options, model.network.topology if options.loadable else model.network)
     plan = replace(plan, loadable=plan.loadable or options.loadable)
     with console.progress(f"writing {options.out}"):
         made = generate(model.network, plan, model.data, options.out, options.name)

@@ -41,7 +41,7 @@ def _plan(options: argparse.Namespace) -> None:
 
     model = chain.read_model(options.model)
     with console.progress("planning"):
-        chosen = chain.choose_plan(options, model.network.topology)
+        chosen = chain.choose_plan(options, model.network)
     found = estimate(model.network, chosen, chain.family(options, chosen))
     report.foldings(model.network.topology, chosen)
     report.estimated(found)

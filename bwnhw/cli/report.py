@@ -10,6 +10,7 @@ from bwnhw.design import design
 from bwnhw.devices import Device, uses
 from bwnhw.errors import MismatchError
 from bwnhw.network import Topology
+from bwnhw.plan import Engine
 
 if TYPE_CHECKING:
     from bwnhw.cycles import Cycles
@@ -38,8 +39,13 @@ def foldings(topology: Topology, plan: Plan) -> None:
     fifos, buffers = dict(plan.fifos), dict(plan.buffers)
     behind = {nodes[0]: nodes[-1] for nodes in (stage.nodes for stage in design(topology, plan).stages)}
     console.table("Foldings", ("node", "output", "PE", "channels", "taps", "planes", "weights in", "FIFO", "buffer"),
-                  [(index, shape, engine.pe, engine.simd, engine.taps, engine.planes, {"lut": "LUT", "block": "block RAM"}[engine.memory],
+                  [(index, shape, engine.pe, engine.simd, engine.taps, engine.planes, _kept(engine),
                     fifos.get(behind[index]), buffers.get(index)) for index, (shape, engine) in parts.items()])
+
+
+def _kept(engine: Engine) -> str:
+    """What an engine's weights are kept in."""
+    return "adders" if engine.engine == "unrolled" else {"lut": "LUT", "block": "block RAM"}[engine.memory]
 
 
 def fit(device: Device | None, found: Estimate) -> None:

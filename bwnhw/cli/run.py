@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> None:
     model = chain.read_model(options.model)
     images, labels = _compared(model, options.images or zoo.test_images(options.model))
 
-    plan = chain.choose_plan(options, model.network.topology)
+    plan = chain.choose_plan(options, model.network)
     guess = estimate(model.network, plan, chain.family(options, plan))
     report.estimated(guess)
 

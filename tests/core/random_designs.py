@@ -3,11 +3,27 @@
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 from hypothesis import strategies as st
 
 from bwnhw.blocks import Design, Window
 from bwnhw.design import design
-from bwnhw.network import BIPOLAR_WEIGHTS, ArgMax, Conv, Input, Ints, Node, Pool, Threshold, Topology
+from bwnhw.network import (
+    BIPOLAR_WEIGHTS,
+    ArgMax,
+    Conv,
+    ConvParams,
+    Input,
+    Ints,
+    Network,
+    Node,
+    NodeParams,
+    Pool,
+    PoolParams,
+    Threshold,
+    ThresholdParams,
+    Topology,
+)
 from bwnhw.plan import Engine, Plan
 
 
@@ -62,6 +78,25 @@ def topologies(draw: st.DrawFn, shallow: bool = False) -> tuple[Topology, Plan]:
         nodes.append(ArgMax((len(nodes) - 1,), Ints(1, 1, 1, 0, source.channels - 1)))
     fifos = tuple((i, draw(st.integers(1, 3))) for i in range(1, len(nodes)) if shallow and draw(st.booleans()))
     return Topology(tuple(nodes)), Plan(tuple(engines), lanes, fifos)
+
+
+def with_values(topology: Topology) -> Network:
+    """Weights ±1 of which some rows repeat, and thresholds, always the same for a topology."""
+    rng = np.random.default_rng(1)
+    params: list[NodeParams] = []
+    for node in topology.nodes:
+        if isinstance(node, Conv):
+            shape = (node.out.channels, topology.nodes[node.src[0]].out.channels, *node.kernel)
+            row = np.where(rng.random(node.out.channels) < 0.3, 0, np.arange(node.out.channels))
+            params.append(ConvParams(rng.choice([-1, 1], shape).astype(np.int8)[row]))
+        elif isinstance(node, Threshold):
+            levels = np.sort(rng.integers(-4, 5, (node.out.channels, node.out.hi)), axis=1)
+            params.append(ThresholdParams(levels, (rng.random(node.out.channels) < 0.5) & node.flips))
+        elif isinstance(node, Pool):
+            params.append(PoolParams(np.zeros(node.out.channels, bool)))
+        else:
+            params.append(None)
+    return Network(topology, tuple(params), (None,) * len(params))
 
 
 @st.composite

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from bwnhw.adders import Graph, cost, enough_levels, evaluate, kernel, solve
 from bwnhw.adders.builder import Builder
 from bwnhw.adders.codewords import grow_centred, grow_codewords
-from bwnhw.adders.graph import FOLDED_NETS, TABLE_NETS, form
+from bwnhw.adders.graph import FOLDED_NETS, TABLE_NETS, Unreachable, form
+from bwnhw.adders.halves import grow_halves
 from bwnhw.adders.solve import least_levels
 from bwnhw.adders.spanning import digits
 from bwnhw.errors import PlanError
@@ -47,6 +48,36 @@ def test_a_graph_computes_its_matrix(case):
     graph = solve(matrix, hi, exact=exact)
     checked(matrix, hi, graph, exact)
     assert graph.levels <= enough_levels(matrix.shape[1], min(-1, int(matrix.min())), max(1, int(matrix.max()))) + exact
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices(), st.integers(0, 3))
+def test_levels_are_kept(case, extra):
+    """However few they are, where they suffice at all; rows of ±1 without a sign to keep need no more than the least."""
+    matrix, hi, exact = case
+    levels = least_levels(matrix) + extra
+    try:
+        graph = solve(matrix, hi, levels, exact=exact)
+    except PlanError:
+        assert exact or not (np.abs(matrix) <= 1).all()
+        return
+    assert graph.levels <= levels
+    checked(matrix, hi, graph, exact)
+
+
+def test_halves_cost_less_where_levels_are_few():
+    """W = 2·P − 1: rows of nine weights, all of which share the sum of the inputs; signs need no level of their own."""
+    matrix = np.random.default_rng(7).choice([-1, 1], (16, 9))
+    both = np.concatenate([matrix, -matrix])
+    builder = Builder(9, 15)
+    graph = builder.graph(grow_halves(builder, both, 5, exact=True))
+    checked(both, 15, graph, True)
+    assert graph.levels == 5 and cost(solve(both, 15, 5)) <= cost(graph)
+    assert cost(graph) < 2 * 16 * (8 * 8)  # two chains a row and the shared sums, not eight
+    with pytest.raises(Unreachable):
+        grow_halves(Builder(9, 15), both, 4, exact=True)
+    with pytest.raises(Unreachable):
+        grow_halves(Builder(9, 15), 3 * both, 6, exact=True)
 
 
 def test_equal_and_complementary_rows_cost_nothing():

@@ -8,18 +8,20 @@ from itertools import product
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from bwnhw.blocks import Design, Upsize
 from bwnhw.cycles import cycles, stage_beats
 from bwnhw.depths import least_depths
 from bwnhw.design import design
 from bwnhw.errors import PlanError
-from bwnhw.foldings import engines, lag, pace, widest
+from bwnhw.foldings import engines, lag, pace, unrolled, widest
 from bwnhw.frontier import NO_LIMIT, Chain
-from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Node, Pool, Threshold, Topology
+from bwnhw.network import BIPOLAR_WEIGHTS, Conv, ConvParams, Input, Ints, Network, Node, Pool, Threshold, Topology, topology_of
 from bwnhw.plan import Engine, Plan, from_json, to_json
 from bwnhw.planner import (
     BRAM_LUTS,
@@ -37,10 +39,11 @@ from bwnhw.planner import (
     quickest,
 )
 from bwnhw.resources import resources
+from bwnhw.unrolled import unrollable
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from random_designs import topologies  # noqa: E402  # the path above is this folder
+from random_designs import topologies, with_values  # noqa: E402  # the path above is this folder
 
 
 def lenet() -> Topology:
@@ -127,27 +130,30 @@ class Whole:
         return self.luts + BRAM_LUTS * self.brams
 
 
-def whole(laid: Design) -> Whole:
+def whole(laid: Design, network: Network | None = None) -> Whole:
     """Worked out from the finished design, stage by stage, without the planner's segments."""
     beats = [laid.input.beats, *stage_beats(laid)]
-    sized = resources(laid)
+    sized = resources(laid, network=network)
     resizing = sum(1 if isinstance(block, Upsize) else block.ratio for stage in laid.stages for block in stage.resizers)
     return Whole(sized.luts, sized.brams, max([*beats, *(pace(stage, n) for stage, n in zip(laid.stages, beats, strict=False))]),
                  resizing + sum(map(lag, laid.stages)))
 
 
-def every_plan(topology: Topology, lanes: int, interval: int, fewest: int) -> list[Whole] | None:
-    """All combinations of the candidates; None where they are too many."""
+def every_plan(network: Network, lanes: int, interval: int, fewest: int) -> list[Whole] | None:
+    """All combinations of the candidates, unrolled ones too; None where they are too many."""
+    topology = network.topology
     convs = [(index, node, topology.nodes[index - 1].out) for index, node in enumerate(topology.nodes) if isinstance(node, Conv)]
-    choices = [[(index, engine) for engine in engines(node, source, interval, fewest)] for index, node, source in convs]
-    if not convs or not 0 < prod(map(len, choices)) <= 500:
+    choices = [[(index, engine) for engine in (*engines(node, source, interval, fewest), unrolled(node, source))]
+               for index, node, source in convs]
+    if not convs or prod(map(len, choices)) > 500:
         return None
-    return [whole(design(topology, Plan(chosen, lanes))) for chosen in product(*choices)]
+    return [whole(design(topology, Plan(chosen, lanes)), network) for chosen in product(*choices)]
 
 
-def of(topology: Topology, plan: Plan) -> Whole:
+def of(network: Network | Topology, plan: Plan) -> Whole:
     """A plan's measures, without the depths that were lowered after it was chosen."""
-    return whole(design(topology, replace(plan, fifos=(), buffers=())))
+    laid = design(topology_of(network), replace(plan, fifos=(), buffers=()))
+    return whole(laid, network if isinstance(network, Network) else None)
 
 
 BUDGETS = st.tuples(st.none() | st.integers(100, 3000), st.none() | st.integers(0, 4))
@@ -157,15 +163,16 @@ BUDGETS = st.tuples(st.none() | st.integers(100, 3000), st.none() | st.integers(
 @given(topologies(), st.integers(1, 400), BUDGETS)
 def test_cheapest_equals_brute_force(drawn: tuple[Topology, Plan], interval: int, limits: tuple[int | None, int | None]) -> None:
     topology, given_plan = drawn
-    every = every_plan(topology, given_plan.input_lanes, interval, interval)
+    network = with_values(topology)
+    every = every_plan(network, given_plan.input_lanes, interval, interval)
     assume(every)
     luts, brams = limits
     fit = [one for one in every or [] if one.pace <= interval and one.luts <= (luts or NO_LIMIT) and one.brams <= _limit(brams)]
-    chain = Chain(topology, Plan((), given_plan.input_lanes), {})
+    chain = Chain(network, Plan((), given_plan.input_lanes), {})
     found = _least(chain, interval, Budget(luts, brams))
     assert bool(found) == bool(fit)
     assume(fit)
-    best = of(topology, chain.plan(found[0]))
+    best = of(network, chain.plan(found[0]))
     assert best in fit
     if brams is None:
         assert best.price == min(one.price for one in fit)
@@ -177,21 +184,22 @@ def test_cheapest_equals_brute_force(drawn: tuple[Topology, Plan], interval: int
 @given(topologies(), BUDGETS)
 def test_fastest_and_quickest_equal_brute_force(drawn: tuple[Topology, Plan], limits: tuple[int | None, int | None]) -> None:
     topology, given_plan = drawn
+    network = with_values(topology)
     (luts, brams), budget, given_ = limits, Budget(*limits), Given(given_plan.input_lanes)
     try:
-        _, below = _least_pace(given_.chain(topology, "xc7"), budget)
+        _, below = _least_pace(given_.chain(network, "xc7"), budget)
     except PlanError:
         below = 1  # no engine is left out, and none may fit
-    every = every_plan(topology, given_plan.input_lanes, 1 << 20, max(1, below))
+    every = every_plan(network, given_plan.input_lanes, 1 << 20, max(1, below))
     assume(every)
     fit = [one for one in every or [] if one.luts <= (luts or NO_LIMIT) and one.brams <= _limit(brams)]
     if not fit:
         for planned in (fastest, quickest):
             with pytest.raises(PlanError, match="even the smallest plan"):
-                planned(topology, budget, given_)
+                planned(network, budget, given_)
         return
-    assert of(topology, fastest(topology, budget, given_)).pace == min(one.pace for one in fit)
-    soon = of(topology, quickest(topology, budget, given_))
+    assert of(network, fastest(network, budget, given_)).pace == min(one.pace for one in fit)
+    soon = of(network, quickest(network, budget, given_))
     assert soon in fit
     assert soon.pace + soon.lag == min(one.pace + one.lag for one in fit)
 
@@ -222,3 +230,32 @@ def test_candidates_keep_their_pace() -> None:
         stage = design(lenet(), Plan(((1, Engine(32, 1, 9, 8)), (4, engine), (7, Engine(1, 1)), (10, Engine(1, 1))))).stages[2]
         assert pace(stage, 0) <= 2000
     assert list(engines(conv, source, 196)) == [widest(conv, source)]
+
+
+def test_unrolls_where_that_is_cheaper() -> None:
+    """With the weights at hand; a topology alone is folded."""
+    network = with_values(lenet())
+    folded, chosen = cheapest(network.topology, 784), cheapest(network, 784)
+    kinds = [engine.engine for _, engine in chosen.engines]
+    assert "unrolled" in kinds and "folded" in kinds
+    assert {engine.engine for _, engine in folded.engines} == {"folded"}
+    assert of(network, chosen).price < of(network, folded).price
+    assert cycles(design(network.topology, chosen)).interval <= 784
+    slow = cheapest(network, 50_000)
+    assert of(network, slow).price <= of(network, cheapest(network.topology, 50_000)).price
+
+
+def test_large_layers_are_not_looked_at_unrolled() -> None:
+    network = with_values(lenet())
+    values = network.params[7]
+    assert isinstance(values, ConvParams)
+
+    def with_rows(weights: NDArray[np.int8]) -> Network:
+        return replace(network, params=(*network.params[:7], ConvParams(weights), *network.params[8:]))
+
+    many = np.random.default_rng(2).choice([-1, 1], values.weights.shape).astype(np.int8)
+    assert [unrollable(with_rows(many), index) for index in (1, 4, 7, 10)] == [True, True, False, True]  # 64 × 576 weights are too many
+    assert unrollable(with_rows(many[np.arange(64) // 8]), 7)  # eight different rows aren't
+    nodes = list(network.topology.nodes)
+    nodes[3] = replace(nodes[3], out=replace(nodes[3].out, hi=3))  # inputs of two bits
+    assert not unrollable(replace(network, topology=Topology(tuple(nodes))), 4)
