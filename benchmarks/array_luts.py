@@ -24,7 +24,7 @@ from typing import Any
 from array_units import ours, plain
 from unrolled_unit import unrolled
 
-from bwnhw.fabric import FAMILIES
+from bwnhw.families import FAMILIES
 from bwnhw.files import write_text
 from bwnhw.rtl.synth import synth
 

@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from bwnhw import zoo
 from bwnhw.cycles import cycles
 from bwnhw.design import design
-from bwnhw.fabric import FAMILIES
+from bwnhw.families import FAMILIES
 from bwnhw.files import write_text
 from bwnhw.frontier import Chain
 from bwnhw.lower import lower

@@ -16,7 +16,7 @@ from typing import Any
 
 from bwnhw import zoo
 from bwnhw.design import design
-from bwnhw.fabric import FAMILIES
+from bwnhw.families import FAMILIES
 from bwnhw.files import write_text
 from bwnhw.lower import lower
 from bwnhw.onnx_read import load

@@ -11,9 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bwnhw.fabric import FAMILIES, Part, index_bits, memory
+from bwnhw.fabric import Part, index_bits, memory
+from bwnhw.families import FAMILIES
 from bwnhw.rtl.netlist import count
-from bwnhw.rtl.synth import SCRIPTS, run_yosys, yosys_command
+from bwnhw.rtl.synth import FLATTENED, SCRIPTS, run_yosys, yosys_command
 
 WIDTHS = (1, 2, 3, 4, 5, 8, 10, 11, 16, 20, 32, 64)
 DEPTHS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -43,7 +44,7 @@ def measured(grid: list[tuple[int, int, bool]], family: str) -> list[Part]:
     texts = [verilog(n, *point) for n, point in enumerate(grid)]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "grid.v").write_text("\n".join([*texts, f"module top({', '.join(ports)});", *instances, "endmodule", ""]))
-        script = f"read_verilog grid.v; {SCRIPTS[family].format(top='top')}; write_json grid.json"
+        script = f"read_verilog grid.v; {SCRIPTS[family].format(top='top').removesuffix(FLATTENED)} write_json grid.json"
         run_yosys([*yosys_command(None), "-p", script], folder, 3600)
         modules = json.loads((Path(folder) / "grid.json").read_text())["modules"]
     counts = [count({"modules": {"m": modules[f"m{n}"]}}, family) for n in range(len(grid))]

@@ -15,7 +15,8 @@ from typing import Any
 
 from bwnhw import planner, zoo
 from bwnhw.design import design, least_depth
-from bwnhw.fabric import FAMILIES, Part, memory
+from bwnhw.fabric import Part, memory
+from bwnhw.families import FAMILIES
 from bwnhw.files import write_text
 from bwnhw.lower import lower
 from bwnhw.onnx_read import load

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-LUT_INPUTS = {"xc7": 6, "ecp5": 4}
+from bwnhw.families import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ def prefix_parity(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def levels(bits: int, family: str) -> tuple[Level, ...]:
     """The counters over `bits` bits of weight 1, level by level; a bit that no counter takes waits for the next level.
 
-    Behind the last level every weight has one bit where a LUT has six inputs (xc7), at most two where it has four (ecp5): there a
-    carry chain adds the last two rows.
+    Behind the last level every weight has one bit where a LUT has six inputs, at most two where it has four: there a carry chain adds
+    the last two rows.
     """
     heights = [bits]
     found: list[Level] = []
     while max(heights) > rows(family):
-        level = _six(heights) if LUT_INPUTS[family] == 6 else _three(heights)
+        level = _six(heights) if FAMILIES[family].lut_inputs == 6 else _three(heights)
         found.append(level)
         heights = after(heights, level)
     return tuple(found)
@@ -80,7 +80,7 @@ def popcount_latency(lanes: int, family: str) -> int:
 
 def rows(family: str) -> int:
     """Bits of one weight that may be left behind the last level."""
-    return 1 if LUT_INPUTS[family] == 6 else 2
+    return 1 if FAMILIES[family].lut_inputs == 6 else 2
 
 
 def after(heights: Sequence[int], level: Level) -> list[int]:

@@ -21,7 +21,8 @@ class LayerEstimate:
 
     `engine` is that of its conv, else None; `fold` the number of different weight words of a lane (0 without weights); `first` and
     `latency` the cycles of its first and last output of image 0; `interval` cycles from image to image as it runs in this design; `busy`
-    cycles per image that it works. `brams` are 18-kbit block RAMs; `weight_bits` are stored ones, the folding's padding included.
+    cycles per image that it works. `brams` are block RAMs of 18 kbit (ice40: 4); `weight_bits` are stored ones, the folding's padding
+    included.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Estimate:
 
 
 def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Estimate:
-    """Estimate a network with a plan on a family ("xc7", "ecp5").
+    """Estimate a network with a plan on a family (`bwnhw.families`).
 
     Raises PlanError where the plan can't be honoured, InputError for another family.
     """

@@ -1,22 +1,20 @@
 """What the synthesiser makes of memories, tables and delay lines on each FPGA family, as closed forms.
 
-Families: "xc7" (LUT6, SRL, distributed RAM, RAMB18) and "ecp5" (LUT4, DPR16X4, DP16KD). Block RAMs are counted in 18-kbit blocks.
-The rules were read off Yosys 0.70's results over a grid of widths and depths (docs/estimates.md).
+What a family has, says `bwnhw.families`. The rules were read off Yosys 0.70's results over a grid of widths and depths (docs/estimates.md).
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
 
-FAMILIES = ("xc7", "ecp5")
-# Block RAM shapes (depth, width) of one 18-kbit block.
-BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-# Yosys prefers LUT memory while (width + a)·banks ≤ b for each block RAM that it would need; family → depth of a bank, a, b.
-LUT_MEMORY = {"xc7": (64, 0.3, 41.4), "ecp5": (16, 2.5, 109.0)}
-SHORTEST_SRL = 3  # a shorter line of registers stays registers
+from bwnhw.families import FAMILIES, LutRam
+
+MOST_REGISTERS = 68  # bits in place of a block RAM, where LUTs are no memory; read off between 66 and 72
 
 
 @dataclass(frozen=True)
 class Part:
-    """LUTs, flip-flops and 18-kbit block RAMs of a piece of logic."""
+    """LUTs, flip-flops and block RAMs of a piece of logic."""
 
     luts: int = 0
     ffs: int = 0
@@ -30,41 +28,53 @@ class Part:
         return Part(self.luts * count, self.ffs * count, self.brams * count)
 
 
-def blocks(depth: int, width: int) -> int:
-    """18-kbit block RAMs of a memory, in the best of the shapes."""
-    return min(-(-depth // deep) * -(-width // wide) for deep, wide in BLOCK_SHAPES)
-
-
-def lut_memory(depth: int, width: int, family: str) -> int:
-    """LUTs of a memory with one write and one read port in distributed RAM, its bank decoder and multiplexer included."""
-    if family == "xc7":
-        if depth <= 64:
-            return 4 * -(-width // (6 if depth <= 32 else 3))
-        banks = -(-depth // 64)
-        return banks * 4 * -(-width // 3) + banks + width * -(-(banks - 1) // 3)
-    banks = -(-depth // 16)
-    return 6 * banks * -(-width // 4) + (2 * banks - 2 if banks > 1 else 0) + width * -(-3 * (banks - 1) // 4)
+def blocks(depth: int, width: int, family: str) -> int:
+    """Block RAMs of a memory, in the best of the family's shapes."""
+    return min(-(-depth // deep) * -(-width // wide) for deep, wide in FAMILIES[family].block_shapes)
 
 
 def memory(depth: int, width: int, family: str, synchronous: bool, copies: int = 1) -> Part:
-    """A memory in `copies` that are written alike, as Yosys maps it: distributed, or block RAM where that is cheaper and the read port
-    is synchronous."""
-    luts = lut_memory(depth, width, family)
-    if depth * width <= 4 or depth <= 2 and width < 3:  # too small for any RAM: registers
-        return Part(2 * width + depth, width * (depth + synchronous)).times(copies)
-    count = blocks(depth, width)
-    deep, overhead, limit = LUT_MEMORY[family]
-    if not synchronous or (width + overhead) * -(-depth // deep) <= limit * count:
-        return Part(luts, width if synchronous else 0).times(copies)
-    if family == "xc7":
-        return Part(0, 0, count * copies)
-    # ECP5's block RAM doesn't read old data in a collision: Yosys compares the addresses and brings the written word round.
-    return Part(copies * (width + index_bits(depth) // 2 + 1), width + 2 * copies, count * copies)
+    """A memory in `copies` that are written alike, as Yosys maps it: in LUTs (registers, where LUTs are no memory), or block RAM where that
+    is cheaper and the read port is synchronous."""
+    kind, count = FAMILIES[family], blocks(depth, width, family)
+    read = Part(0, copies * width if synchronous else 0)
+    if kind.lut_ram is None:
+        prefers_blocks, found = depth * width > MOST_REGISTERS * count, _register_memory(depth, width, copies)
+    elif depth * width <= 4 or depth <= 2 and width < 3:  # too small for any RAM
+        prefers_blocks, found = False, _register_memory(depth, width, copies)
+    else:
+        banks = -(-depth // kind.lut_ram.pieces[-1][0])
+        prefers_blocks = (width + kind.lut_ram.overhead) * banks > kind.lut_ram.limit * count
+        found = Part(_lut_memory(kind.lut_ram, depth, width)).times(copies)
+    if not (synchronous and prefers_blocks):
+        return found + read
+    return Part(0, 0, copies * count) + (_around(depth, width, kind.forward_luts, copies) if kind.forward_luts else Part())
+
+
+def _register_memory(depth: int, width: int, copies: int) -> Part:
+    """A memory of registers, which copies share, with LUT4s for its multiplexers."""
+    return Part(depth + copies * width * min(depth - 1, -(-7 * depth // 8) - (depth < 16)), depth * width)
+
+
+def _lut_memory(ram: LutRam, depth: int, width: int) -> int:
+    """LUTs of a memory in distributed RAM, its bank decoder and multiplexer included."""
+    deep, wide, luts = next((piece for piece in ram.pieces if depth <= piece[0]), ram.pieces[-1])
+    banks = -(-depth // deep)
+    found = banks * luts * -(-width // wide)
+    return found if banks == 1 else found + ram.decoder * banks - ram.spared + width * ceil(ram.mux * (banks - 1))
+
+
+def _around(depth: int, width: int, luts: Fraction, copies: int) -> Part:
+    """What stands around block RAMs that are to read old data in a collision. All copies share the registers of the written and of the old
+    word and of the address."""
+    address = index_bits(depth)
+    return Part(copies * (width + floor(luts * address) + 1), 2 * width + address + 1 + copies)
 
 
 def delay(width: int, cycles: int, family: str) -> Part:
     """A line of `cycles` registers without reset."""
-    if family == "xc7" and cycles >= SHORTEST_SRL:
+    shortest = FAMILIES[family].shortest_srl
+    if shortest is not None and cycles >= shortest:
         return Part(width * -(-cycles // 32))
     return Part(0, width * cycles)
 

@@ -1,11 +1,12 @@
 """The folding plan: how much hardware each node gets. Frozen, written as JSON into every generated folder."""
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bwnhw.errors import PlanError
-from bwnhw.fabric import FAMILIES
+from bwnhw.families import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Plan:
 
     `fifos` and `buffers` override the computed depth (in beats) of the output FIFO / window buffer of the stage that
     computes a node, by node index. `clock_mhz` is only for turning cycles into images per second. `family` is the FPGA family for whose
-    LUTs the arrays are shaped ("xc7": six inputs, "ecp5": four); the hardware works on any.
+    LUTs the arrays are shaped (`bwnhw.families`); the hardware works on any.
     `loadable`: weights, thresholds and the like are loaded at run time, so that one design serves every network of a topology; an
     engine's `memory` then says where its weights are kept.
     """
@@ -115,9 +116,9 @@ def _nodes(data: dict[str, Any], key: str) -> list[tuple[int, Any]]:
     return sorted((int(name), value) for name, value in entries.items())
 
 
-def _choice(value: Any, known: tuple[str, str], where: str) -> str:
+def _choice(value: Any, known: Collection[str], where: str) -> str:
     if value not in known:
-        raise PlanError(f"{where} must be {known[0]!r} or {known[1]!r}, not {value!r}")
+        raise PlanError(f"{where} must be {' or '.join(map(repr, known))}, not {value!r}")
     return str(value)
 
 

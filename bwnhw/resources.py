@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
+from bwnhw.bill import Bill
 from bwnhw.blocks import Design, Stage, Unrolled
 from bwnhw.errors import InputError, PlanError
-from bwnhw.fabric import FAMILIES
+from bwnhw.families import FAMILIES
 from bwnhw.network import Network
-from bwnhw.structure import Bill, Block, bill, credits, load_chain, shell, stage_blocks
+from bwnhw.structure import Block, bill, credits, load_chain, shell, stage_blocks
 from bwnhw.unrolled import unrolled_bill
 
 
 @dataclass(frozen=True)
 class BlockResources:
-    """One block: `kind` is its class in `bwnhw.blocks`, "Credits", "LoadChain" or "Shell"; `brams` are 18-kbit block RAMs; all numbers are
-    estimates."""
+    """One block: `kind` is its class in `bwnhw.blocks`, "Credits", "LoadChain" or "Shell"; `brams` are block RAMs of 18 kbit
+    (ice40: 4); all numbers are estimates."""
 
     kind: str
     luts: int
@@ -38,7 +39,7 @@ class StageResources:
 
     @property
     def luts(self) -> int:
-        """LUT6 (xc7) or LUT4 (ecp5)."""
+        """LUT6 (xc7) or LUT4 (ecp5, ice40)."""
         return sum(block.luts for block in self.blocks)
 
     @property
@@ -48,7 +49,7 @@ class StageResources:
 
     @property
     def brams(self) -> int:
-        """18-kbit block RAMs."""
+        """Block RAMs of 18 kbit (ice40: 4)."""
         return sum(block.brams for block in self.blocks)
 
     @property
@@ -67,7 +68,7 @@ class Resources:
 
     @property
     def luts(self) -> int:
-        """LUT6 (xc7) or LUT4 (ecp5)."""
+        """LUT6 (xc7) or LUT4 (ecp5, ice40)."""
         return sum(stage.luts for stage in self.stages) + self.shell.luts
 
     @property
@@ -77,7 +78,7 @@ class Resources:
 
     @property
     def brams(self) -> int:
-        """18-kbit block RAMs."""
+        """Block RAMs of 18 kbit (ice40: 4)."""
         return sum(stage.brams for stage in self.stages)
 
     @property
@@ -87,7 +88,7 @@ class Resources:
 
 
 def resources(design: Design, family: str = "xc7", network: Network | None = None) -> Resources:
-    """Estimate a design on a family ("xc7", "ecp5"). What an unrolled layer costs depends on its weights: `network` has them.
+    """Estimate a design on a family (`bwnhw.families`). What an unrolled layer costs depends on its weights: `network` has them.
 
     A loadable design's memories are reckoned with their chain; what its other tables would cost as constants stays in the sum, so it is
     rather too high. Raises InputError for another family, PlanError where a block has no rule or an unrolled layer no network.
@@ -139,5 +140,5 @@ def _sized(kind: str, found: Bill, family: str) -> BlockResources:
 @cache
 def _coefficients() -> dict[str, dict[str, float]]:
     """Family → feature → LUTs of one."""
-    data = json.loads(files("bwnhw").joinpath("coefficients.json").read_text(encoding="utf-8"))
-    return {family: data["luts"][family] for family in FAMILIES}
+    luts: dict[str, dict[str, float]] = json.loads(files("bwnhw").joinpath("coefficients.json").read_text(encoding="utf-8"))["luts"]
+    return luts

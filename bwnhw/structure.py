@@ -7,26 +7,19 @@ A `Bill` follows from a block's description alone, never from its weights; that 
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from bwnhw.bill import Bill
 from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
 from bwnhw.compressor import adds_rows, after, carries, levels, popcount_latency
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, blocks, delay, index_bits, memory
+from bwnhw.families import FAMILIES
 from bwnhw.loading import WORD, LoadTable, stage_load_tables
+from bwnhw.window_bill import window_bill
 
 Block = Upsize | Downsize | Window | Array | Unrolled | Reduce | Thresholds | Scaler | Best | Fifo
-
-
-@dataclass
-class Bill:
-    """`part`: exact; `features`: name → how many; `weight_bits` that are stored."""
-
-    part: Part = Part()
-    features: Counter[str] = field(default_factory=Counter)
-    weight_bits: int = 0
 
 
 def bill(block: Block, family: str) -> Bill:
@@ -70,25 +63,6 @@ def shell(design: Design) -> Bill:
     return Bill(Part(0, beats + 2), Counter(shell=1, shell_bits=beats))
 
 
-def _window(block: Window, family: str) -> Bill:
-    geometry, data = block.geometry, block.taps * block.lanes
-    address = index_bits(block.depth)
-    padded = any(block.geometry.pads) or block.taps * block.tap_beats > geometry.kernel[0] * geometry.kernel[1]
-    counters = [block.inner, block.tap_beats, len(block.steps), block.groups, block.tap_beats * block.inner]
-    counted = sum(index_bits(size) for size in counters)
-    walk = index_bits(geometry.out_height) + index_bits(geometry.out_width)
-    fold, offset = index_bits(block.fold_depth), index_bits(block.classes * block.groups)
-    shift = index_bits(max(step.shift for step in block.steps) + 1)
-    found = Bill(memory(block.depth, block.lanes * block.bits, family, True, block.taps))
-    found.part += Part(0, data * block.planes + counted + walk + 3 * address + 2 * (address + 1) + 4 * fold + 2 * (3 + shift + offset))
-    found.features.update(window=1, window_address_bits=block.taps * address, window_count_bits=counted, window_walk_bits=walk,
-                          window_free_bits=2 * address, window_fold_bits=fold, window_classes=block.classes,
-                          window_pad_bits=data * block.bits * padded,
-                          window_plane_bits=data * block.planes * (block.bits // block.planes - 1),
-                          window_tap_bits=block.taps * address * (block.tap_beats - 1))
-    return found
-
-
 @cache
 def tree(lanes: int, latency: int, shaped: str, family: str) -> tuple[int, int, Part]:
     """What stands behind the first level of a PE's popcount (`bwnhw.compressor`) of `lanes` lanes, shaped for the family `shaped`, on
@@ -101,7 +75,7 @@ def tree(lanes: int, latency: int, shaped: str, family: str) -> tuple[int, int, 
         ffs += sum(heights)
     chain = len(heights) + 1 if adds_rows(bits, shaped) else 0
     outputs = sum(counter.width for level in plan for counter in level)
-    if shaped == "xc7" and family == "ecp5":
+    if FAMILIES[shaped].lut_inputs > FAMILIES[family].lut_inputs:
         outputs = outputs * 7 // 3  # a 6:3 counter is seven LUT4
     registers = Part(0, ffs + (bits.bit_length() if chain else 0)) + delay(1, own, family)
     return outputs, chain, registers + delay(lanes.bit_length(), latency - own, family)
@@ -144,13 +118,13 @@ def _skew(lanes: int, column: int, family: str) -> Part:
     plain = lanes // 2 + (min(lanes, 8) + 1) // 2  # nothing stands between their registers
     coded = lanes - plain
     parities = 3 * lanes // 8 + segments - 1 + coded
-    gates = Part(parities if family == "xc7" else parities * 6 // 5)  # a parity of eight is more than one LUT4
+    gates = Part(parities if FAMILIES[family].lut_inputs == 6 else parities * 6 // 5)  # a parity of eight is more than one LUT4
     return gates + delay(plain, column + 2, family) + delay(coded, column + 1, family) + Part(0, coded + segments - 1 - lanes)
 
 
 def _chain(bits: int, family: str) -> int:
-    """LUTs of an adder on carry chains: ECP5 has two positions in a cell."""
-    return bits + bits % 2 if family == "ecp5" else bits
+    """LUTs of an adder on carry chains, whole cells of them."""
+    return bits + -bits % FAMILIES[family].chain_bits
 
 
 def _passing(block: Array, family: str) -> Part:
@@ -165,22 +139,22 @@ def _passing(block: Array, family: str) -> Part:
 
 def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     """The first level of a PE's popcount with the weights in front of it, which merge where they are small."""
-    depth, pairs = block.fold_depth, carries(lanes)
-    leaf = 64 if family == "xc7" else 16
-    free = pairs + 1 if family == "xc7" else 2 * pairs + 1  # with weights from elsewhere
+    depth, pairs, wide = block.fold_depth, carries(lanes), FAMILIES[family].lut_inputs == 6
+    leaf = FAMILIES[family].leaf
+    free = pairs + 1 if wide else 2 * pairs + 1  # with weights from elsewhere
     if depth == 1 and not block.loaded:
         row.part += Part(pairs)
     elif block.loaded or block.memory == "block":
-        row.part += Part(free, 0, 0 if block.loaded else blocks(depth, lanes))
-    elif depth <= 8 and (family == "xc7" or depth <= 2):
+        row.part += Part(free, 0, 0 if block.loaded else blocks(depth, lanes, family))
+    elif depth <= 8 and (wide or depth <= 2):
         row.part += Part(pairs + 1)  # three lanes and the fold counter are no more inputs than a LUT has
     elif depth <= 8:
         row.features[f"carry_{1 << index_bits(depth)}"] += pairs
     elif depth <= leaf // 2:
         row.features["rom_merged"] += lanes
     else:
-        # Leaves and multiplexers grow with the depth; on ECP5 no part of a leaf is wasted, since it merges with the multiplexer.
-        row.features["rom_leaves"] += lanes * -(-depth // leaf) if family == "xc7" else -(-lanes * depth // leaf)
+        # Leaves and multiplexers grow with the depth; of LUT4 no part of a leaf is wasted, since it merges with the multiplexer.
+        row.features["rom_leaves"] += lanes * -(-depth // leaf) if wide else -(-lanes * depth // leaf)
         row.part += Part(free)
 
 
@@ -201,7 +175,8 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
         # A constant that the sum begins with is a register's reset value; what leaves has registers of its own.
         constant = late or block.offsets == 1 and not block.loaded
         row.part += Part(0, bits + constant * (bits if late else kept) + late * kept)
-        row.part += Part(_chain(bits, family) + (0 if constant or family == "xc7" else bits))  # xc7 has the multiplexer in the adder's LUTs
+        merged = constant or FAMILIES[family].lut_inputs == 6  # a LUT6 of the adder has the multiplexer in it
+        row.part += Part(_chain(bits, family) + (0 if merged else bits))
         row.features["acc_shift_bits"] += bits * len({step.shift for step in block.steps} - {0})
     if late:
         row.features["acc_late_bits"] += bits
@@ -249,7 +224,7 @@ def _passed(bit: int, tables: tuple[LoadTable, ...], family: str) -> Part:
 
 def _table(features: Counter[str], depth: int, width: int, family: str) -> None:
     """A table of constants: LUTs of leaves and multiplexers; up to two entries are wires or one inverter."""
-    leaf = 64 if family == "xc7" else 16
+    leaf = FAMILIES[family].leaf
     leaves = -(-depth // leaf)
     if depth > 2:
         features.update(table_leaves=width * leaves, table_muxes=width * (leaves - 1))
@@ -320,7 +295,7 @@ def _groups(found: Bill, groups: int) -> None:
 
 
 _RULES: dict[type, Callable[[Any, str], Bill]] = {
-    Upsize: _upsize, Downsize: _downsize, Fifo: _fifo, Window: _window, Array: _array, Reduce: _reduce, Thresholds: _thresholds,
+    Upsize: _upsize, Downsize: _downsize, Fifo: _fifo, Window: window_bill, Array: _array, Reduce: _reduce, Thresholds: _thresholds,
     Scaler: _scaler, Best: _best}
 
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from bwnhw.adders import Graph, Node, solve
 from bwnhw.adders.graph import TABLE_NETS, form, node_cost
 from bwnhw.adders.spanning import distinct, term_counts
+from bwnhw.bill import Bill
 from bwnhw.blocks import Stage, Unrolled, Window
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, delay, index_bits
+from bwnhw.families import FAMILIES
 from bwnhw.network import Conv, ConvParams, Ints, Network, ThresholdParams
-from bwnhw.structure import Bill
 
 LUT4_OF_NETS = (0, 1, 1, 1, 1, 3, 5)  # of a function of so many nets, without wide multiplexers
 MOST_TERMS = 1 << 15  # of a layer's different rows, about half a LUT6 each with inputs of one bit: half of a mid-size device
@@ -83,7 +84,8 @@ def _solved(weights: bytes, shape: tuple[int, int], hi: int, levels: int, channe
 def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:
     """What a stage's unrolled layer is made of, from its solved graph: nodes, registers between levels, thresholds or offsets.
 
-    Nothing here is calibrated: on xc7 a bit that isn't handed through is one LUT6. Raises PlanError where the stage has no unrolled layer.
+    Nothing here is calibrated: where LUTs have six inputs, a bit that isn't handed through is one. Raises PlanError where the stage has no
+    unrolled layer.
     """
     block, tables = stage.cores[0], _tables_of(network, stage)
     if not isinstance(block, Unrolled):
@@ -116,14 +118,15 @@ def _tables_of(network: Network, stage: Stage) -> UnrolledTables:
 def node_luts(node: Node, nodes: tuple[Node, ...], family: str) -> int:
     """LUTs of one node. LUT4 fabrics take nothing into their carry chains, and need several LUTs for five or six nets."""
     bits = node_cost(node)
-    if family == "xc7" or not bits:
+    if FAMILIES[family].lut_inputs == 6 or not bits:
         return bits
     kind = form(node, nodes)
     nets = [nodes[source].bits for source, _ in node.terms]
     if kind == "table":
         return bits * LUT4_OF_NETS[sum(nets)]
     taken = sum(nets[1:])
-    return 2 * -(-bits // 2) + (min(bits, taken) * LUT4_OF_NETS[taken] if kind == "fold" and taken > nets[1] else 0)
+    before = min(bits, taken) * LUT4_OF_NETS[taken] if kind == "fold" and taken > nets[1] else 0
+    return bits + -bits % FAMILIES[family].chain_bits + before
 
 
 def _line(node: Node, cycles: list[int], family: str) -> Part:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from bwnhw.blocks import Window
 from bwnhw.rtl.piecewise import by_index
 from bwnhw.rtl.signatures import BeatSignature, StreamSignature, index_shape
-from bwnhw.rtl.window_control import Occupancy, Sequencer, Walk, walk_tables
+from bwnhw.rtl.window_control import Occupancy, Sequencer, Walk
+from bwnhw.walk import walk_tables
 
 
 class SlidingWindow(wiring.Component):

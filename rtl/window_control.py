@@ -3,15 +3,14 @@
 Only what `bwnhw.geometry` says enters here, as constants; nothing is looked up per pixel.
 """
 
-import numpy as np
 from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from numpy.typing import NDArray
 
 from bwnhw.blocks import Window
 from bwnhw.rtl.piecewise import by_row_and_column, shape_of
 from bwnhw.rtl.signatures import index_shape
+from bwnhw.walk import occupancy_ranges, walk_tables
 
 
 def loop(m: Module, name: str, size: int, enable: Value) -> tuple[Value, Value]:
@@ -109,34 +108,6 @@ class Walk(wiring.Component):
         return m
 
 
-def walk_tables(window: Window) -> dict[str, NDArray[np.int64]]:
-    """The `Walk`'s outputs, each (out height, out width), in words where they count words."""
-    geometry, words = window.geometry, window.words
-    shape = geometry.out_height, geometry.out_width
-    image = geometry.height * geometry.width
-    row_origins, col_origins = geometry.origins
-    base = (row_origins[:, None] * geometry.width + col_origins[None, :]).reshape(-1)
-    return {
-        "rows": np.broadcast_to(_inside(row_origins, geometry.kernel[0], geometry.height)[:, None], shape),
-        "columns": np.broadcast_to(_inside(col_origins, geometry.kernel[1], geometry.width)[None, :], shape),
-        "class_offset": (geometry.class_of * window.groups * (window.classes > 1)).reshape(shape),
-        "move": (_differences(base, image) * words % window.depth).reshape(shape),
-        "freed": (_differences(geometry.keep, image) * words).reshape(shape),
-        "demand": (_differences(geometry.need, image) * words).reshape(shape),
-    }
-
-
-def _inside(origins: NDArray[np.int64], kernel: int, size: int) -> NDArray[np.int64]:
-    """For every origin the taps of one dimension that lie in 0..size−1, tap k in bit k."""
-    taps = origins[:, None] + np.arange(kernel)
-    return ((taps >= 0) & (taps < size)) @ np.array([1 << k for k in range(kernel)])
-
-
-def _differences(values: NDArray[np.int64], image: int) -> NDArray[np.int64]:
-    """From every pixel's value to the next one's; the first pixel of the next image lies `image` further."""
-    return np.diff(values, append=values[0] + image)
-
-
 class Occupancy(wiring.Component):
     """Which words the writer may write, and whether those that the current pixel needs are there.
 
@@ -152,16 +123,10 @@ class Occupancy(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        geometry, words, depth = self._window.geometry, self._window.words, self._window.depth
-        keep, need = geometry.keep * words, geometry.need * words
-        image = geometry.height * geometry.width * words
-        next_keep, next_need = np.append(keep[1:], keep[0] + image), np.append(need[1:], need[0] + image)
-        # Free words − 1: a pixel may release words that haven't come yet, so there can be more than `depth`.
-        most_free = depth + max(0, int((next_keep - need).max()))
-        free = Signal(range(-1, most_free), init=depth + int(keep[0]) - 1)
-        # Words that the pixel still waits for − 1: never more than from one pixel's need to the next one's, since that one was met.
-        most_missing = max(int(need[0]), int((next_need - need).max()), 1)
-        missing = Signal(range(int((need - keep).min()) - depth - 1, most_missing), init=int(need[0]) - 1)
+        free_values, missing_values = occupancy_ranges(self._window)
+        geometry, words = self._window.geometry, self._window.words
+        free = Signal(free_values, init=self._window.depth + int(geometry.keep[0]) * words - 1)
+        missing = Signal(missing_values, init=int(geometry.need[0]) * words - 1)
         m.d.comb += [self.room.eq(~free[-1]), self.ready.eq(missing[-1])]
         m.d.sync += [
             free.eq(free - self.write + Mux(self.advance, self.freed, 0)),

@@ -38,6 +38,19 @@ def test_what_does_not_fit_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert err.startswith("bwnhw: ecp5-12: the design doesn't fit, it takes ") and "LUT of 12,096" in err and len(err.splitlines()) == 1
 
 
+def test_an_ice40_is_planned_for_and_may_be_too_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = tmp_path / "r.json"
+    status, out, _ = call(capsys, "estimate", MODEL, "--device", "ice40hx8k", "--json", result)
+    found = json.loads(result.read_text())
+    assert status == 0 and "4-kbit block RAM" in out
+    assert found["luts"]["family"] == "ice40" and found["device"]["fits"] and 0 < found["luts"]["estimated"] <= 7680
+    assert found["brams"]["estimated"] <= 32
+    plan = tmp_path / "p.json"
+    assert call(capsys, "plan", MODEL, "--interval", "128", "-o", plan, "--family", "ice40")[0] == 0
+    status, _, err = call(capsys, "estimate", MODEL, "--plan", plan, "--device", "ice40up5k")
+    assert status == 1 and "ice40up5k: the design doesn't fit" in err and "LUT of 5,280" in err
+
+
 def test_a_trace_slows_and_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace, result = tmp_path / "t.json", tmp_path / "r.json"
     trace.write_text(json.dumps({"format": "bwnhw-trace", "version": 1, "sink": "1" + "0" * 499}))

@@ -1,11 +1,11 @@
 """Options that several commands share, and how they are read."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("xc7", "ecp5")
+from bwnhw.families import FAMILIES
 
 
 def add_command(commands: Any, name: str, function: Callable[[argparse.Namespace], int | None], summary: str, example: str
@@ -39,13 +39,13 @@ def add_budget(parser: Any) -> None:
     """How much hardware there is, and its clock."""
     parser.add_argument("--device", metavar="NAME", help="there is what this device has, such as zynq7020 or ecp5-25 (bwnhw/devices.toml)")
     parser.add_argument("--luts", metavar="N", type=positive, help="at most N LUTs (default: 70%% of the device's)")
-    parser.add_argument("--brams", metavar="N", type=natural, help="at most N block RAMs of 18 kbit (default: the device's)")
+    parser.add_argument("--brams", metavar="N", type=natural, help="at most N block RAMs of 18 kbit, on ice40 of 4 (default: the device's)")
     parser.add_argument("--clock", metavar="MHZ", type=clock, help="clock in MHz; turns cycles into images/s (default: the plan's, 200)")
 
 
-def add_family(parser: argparse.ArgumentParser, families: Sequence[str] = FAMILIES) -> None:
+def add_family(parser: argparse.ArgumentParser) -> None:
     """The FPGA family whose LUTs are counted."""
-    parser.add_argument("--family", choices=families, default=None, help="FPGA family: xc7 has LUT6, ecp5 LUT4 (default: xc7)")
+    parser.add_argument("--family", choices=FAMILIES, default=None, help="FPGA family: xc7 has LUT6, ecp5 and ice40 LUT4 (default: xc7)")
 
 
 def add_images(parser: argparse.ArgumentParser, otherwise: str) -> None:

@@ -9,6 +9,7 @@ from bwnhw.cli import console
 from bwnhw.design import design
 from bwnhw.devices import Device, uses
 from bwnhw.errors import MismatchError
+from bwnhw.families import FAMILIES
 from bwnhw.network import Topology
 from bwnhw.plan import Engine
 
@@ -28,7 +29,8 @@ def estimated(estimate: Estimate) -> None:
              layer.brams, layer.weight_bits) for layer in estimate.layers]
     whole = ("whole", None, None, None, estimate.layers[-1].first, estimate.latency, estimate.interval, estimate.luts, estimate.ffs,
              estimate.brams, estimate.weight_bits)
-    console.table(f"Estimated for {estimate.family} (cycles are exact; LUT, FF and 18-kbit block RAM are estimates)",
+    kbits = FAMILIES[estimate.family].block_kbits
+    console.table(f"Estimated for {estimate.family} (cycles are exact; LUT, FF and {kbits}-kbit block RAM are estimates)",
                   ("layer", "PE", "SIMD", "fold", "first", "latency", "interval", "LUT", "FF", "BRAM", "weight bits"), [*rows, whole])
     console.line(f"{estimate.images_per_second:,.0f} images/s at {estimate.clock_mhz:g} MHz")
 
@@ -96,25 +98,18 @@ def usage(found: "SimResult", lanes: Mapping[str, float]) -> None:
                   ("layer", "busy", "starved", "blocked", "fill", "utilisation", "valid lanes"), rows)
 
 
-def synthesised(estimate: Estimate | None, found: "Synthesised") -> None:
-    """What synthesis counted beside the estimate, where there is one."""
-    pairs = [(name, getattr(estimate, field, None), getattr(found, field)) for name, field in RESOURCES]
+def synthesised(estimate: Estimate, found: "Synthesised") -> None:
+    """What synthesis counted beside the estimate."""
+    pairs = [(name, getattr(estimate, field), getattr(found, field)) for name, field in RESOURCES]
     console.table(f"Resources on {found.family} ({found.tool})", ("", "estimated", "synthesised", "estimate / synthesised"),
-                  [(name, guess, count, guess / count if guess is not None and count else None) for name, guess, count in pairs])
+                  [(name, guess, count, guess / count if count else None) for name, guess, count in pairs])
 
 
-def synthesised_layers(names: Sequence[str], estimate: Estimate | None, found: "Sequence[Synthesised]") -> None:
-    """What synthesis counted in every layer by itself, beside the estimate, where there is one."""
-    guesses: Sequence[object] = estimate.layers if estimate else [None] * len(names)
+def synthesised_layers(names: Sequence[str], estimate: Estimate, found: "Sequence[Synthesised]") -> None:
+    """What synthesis counted in every layer by itself, beside the estimate."""
     console.table("Layers, each synthesised by itself", ("layer", "LUT", "synthesised", "FF", "synthesised", "BRAM", "synthesised"),
-                  [(name, *(value for _, field in RESOURCES for value in (getattr(guess, field, None), getattr(count, field))))
-                   for name, guess, count in zip(names, guesses, found, strict=True)])
-
-
-def unestimated(family: str, names: Sequence[str]) -> dict[str, Any]:
-    """The JSON of an estimate that there is none of."""
-    empty = {field: {"estimated": None, "synthesised": None, "family": family} for _, field in RESOURCES}
-    return {**empty, "layers": [{"name": name, **empty} for name in names]}
+                  [(name, *(value for _, field in RESOURCES for value in (getattr(guess, field), getattr(count, field))))
+                   for name, guess, count in zip(names, estimate.layers, found, strict=True)])
 
 
 def placed(device: Device, found: "Placed") -> None:

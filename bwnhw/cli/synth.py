@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bwnhw.cli import console
-from bwnhw.cli.options import FAMILIES, add_command, add_family, add_jobs, positive
+from bwnhw.cli.options import add_command, add_family, add_jobs, positive
 
 TIME_LIMIT = 3600
 
@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
                          "bwnhw synth digits --device ecp5-25 --layers")
     parser.add_argument("folder", metavar="DIR", type=Path, help="a folder written by `bwnhw generate`")
     parser.add_argument("--device", metavar="NAME", help="also place and route on this device, ECP5 or iCE40 (bwnhw/devices.toml)")
-    add_family(parser, (*FAMILIES, "ice40"))
+    add_family(parser)
     parser.add_argument("--layers", action="store_true", help="also synthesise every layer by itself, --jobs at a time")
     parser.add_argument("--time-limit", metavar="S", type=positive, default=TIME_LIMIT,
                         help="seconds that each run of a tool may take (default: %(default)s)")
@@ -36,12 +36,12 @@ def _synth(options: argparse.Namespace) -> None:
 
     family = chain.family(options, plan)
     device = devices.find(options.device) if options.device else None
-    guess = estimate(model.network, plan, family) if family in FAMILIES else None  # iCE40 is synthesised and placed, not estimated
+    guess = estimate(model.network, plan, family)
     with console.progress("synthesising"):
         found = synth(made.verilog, family, made.prefix, yosys=options.yosys, timeout=options.time_limit)
     report.synthesised(guess, found)
     stages = [stage.name for stage in design(model.network.topology, plan).stages]
-    result = {"model": model.name, **(guess.to_json() if guess else report.unestimated(family, stages))}
+    result = {"model": model.name, **guess.to_json()}
     result = report.with_synthesis(result, found)
     if options.layers:
         tops = [f"{made.prefix}_{name}" for name in stages]

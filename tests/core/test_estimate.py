@@ -16,7 +16,8 @@ from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Thresholds
 from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError
 from bwnhw.estimate import estimate
-from bwnhw.fabric import FAMILIES, Part, blocks, delay, memory
+from bwnhw.fabric import Part, blocks, delay, memory
+from bwnhw.families import FAMILIES
 from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, resources
@@ -76,7 +77,8 @@ def test_block_memory_takes_block_ram() -> None:
 
 
 @pytest.mark.parametrize(("lanes", "shaped", "outputs", "chain"), [
-    (3, "xc7", 0, 0), (4, "xc7", 2, 0), (12, "xc7", 3, 0), (32, "xc7", 13, 0), (6, "ecp5", 2, 0), (14, "ecp5", 8, 0), (32, "ecp5", 22, 5)])
+    (3, "xc7", 0, 0), (4, "xc7", 2, 0), (12, "xc7", 3, 0), (32, "xc7", 13, 0), (6, "ecp5", 2, 0), (14, "ecp5", 8, 0), (32, "ecp5", 22, 5),
+    (32, "ice40", 22, 5)])
 def test_counters_of_the_popcount(lanes: int, shaped: str, outputs: int, chain: int) -> None:
     """By hand: 32 lanes are 16 carries, on xc7 counted by two 6:3, one 6:3, one table of three and three bits with four outputs."""
     assert tree(lanes, 9, shaped, shaped)[:2] == (outputs, chain)
@@ -85,13 +87,19 @@ def test_counters_of_the_popcount(lanes: int, shaped: str, outputs: int, chain: 
 @pytest.mark.parametrize(("depth", "width", "count"), [(512, 36, 1), (512, 64, 2), (1024, 18, 1), (1024, 64, 4), (2048, 64, 8),
                                                        (16384, 1, 1)])
 def test_block_rams(depth: int, width: int, count: int) -> None:
-    assert blocks(depth, width) == count
+    assert blocks(depth, width, "xc7") == blocks(depth, width, "ecp5") == count
+
+
+@pytest.mark.parametrize(("depth", "width", "count"), [(256, 16, 1), (256, 17, 2), (512, 9, 2), (1024, 5, 2), (2048, 3, 2), (4096, 1, 2)])
+def test_block_rams_of_4_kbit(depth: int, width: int, count: int) -> None:
+    assert blocks(depth, width, "ice40") == count
 
 
 @pytest.mark.parametrize(("family", "depth", "width", "synchronous", "part"), [
     ("xc7", 32, 16, True, Part(12, 16)), ("xc7", 64, 16, False, Part(24)), ("xc7", 256, 16, True, Part(0, 0, 1)),
     ("xc7", 256, 10, True, Part(4 * 16 + 4 + 10, 10)), ("xc7", 256, 11, True, Part(0, 0, 1)), ("xc7", 64, 56, True, Part(76, 56)),
     ("ecp5", 16, 8, False, Part(12)), ("ecp5", 32, 16, True, Part(66, 16)),
+    ("ice40", 8, 36, False, Part(224, 288)), ("ice40", 8, 20, True, Part(24, 45, 2)), ("ice40", 4, 36, True, Part(112, 180)),
 ])
 def test_memories_as_yosys_maps_them(family: str, depth: int, width: int, synchronous: bool, part: Part) -> None:
     assert memory(depth, width, family, synchronous) == part
@@ -101,7 +109,7 @@ def test_delay_lines() -> None:
     assert delay(8, 2, "xc7") == Part(0, 16)
     assert delay(8, 3, "xc7") == Part(8)
     assert delay(8, 40, "xc7") == Part(16)
-    assert delay(8, 3, "ecp5") == Part(0, 24)
+    assert delay(8, 3, "ecp5") == delay(8, 3, "ice40") == Part(0, 24)
 
 
 def test_unknown_family_and_block() -> None:
@@ -118,7 +126,7 @@ def test_unknown_family_and_block() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(topologies(), st.sampled_from(FAMILIES))
+@given(topologies(), st.sampled_from(list(FAMILIES)))
 def test_every_random_chain_has_an_estimate(drawn: tuple[Topology, Plan], family: str) -> None:
     """No feature without a cost, nothing negative."""
     found = estimate(*drawn, family)

@@ -5,7 +5,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from bwnhw.compressor import after, carries, levels, popcount_latency, prefix_parity
-from bwnhw.fabric import FAMILIES
+from bwnhw.families import FAMILIES
 from bwnhw.rtl.popcount import Popcount
 
 

@@ -21,7 +21,7 @@ from amaranth.lib import wiring
 from gates import Bit, Netlist
 
 from bwnhw.compressor import carries, levels, popcount_latency
-from bwnhw.fabric import FAMILIES
+from bwnhw.families import FAMILIES
 from bwnhw.rtl.emit import emit
 from bwnhw.rtl.pe import Column, ProcessingElement
 
