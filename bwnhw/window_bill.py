@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -9,14 +10,15 @@ import numpy as np
 from bwnhw.bill import Bill
 from bwnhw.blocks import Window
 from bwnhw.fabric import Part, index_bits, memory
-from bwnhw.walk import occupancy_ranges, walk_tables
+from bwnhw.geometry import Geometry
+from bwnhw.walk import in_words, occupancy_ranges, pixel_tables
 
 
 def window_bill(block: Window, family: str) -> Bill:
     """The bill of a window. A pool's has no fold, and no offset: nothing reads them."""
     data, address = block.taps * block.lanes, index_bits(block.depth)
     walked, walk = _walk(block)
-    padded, occupied = _padded_taps(block), sum(_signed_bits(values) for values in occupancy_ranges(block))
+    padded, occupied = _padded_taps(block.geometry, block.taps), sum(_signed_bits(values) for values in occupancy_ranges(block))
     counted = sum(map(index_bits, (block.inner, block.tap_beats, len(block.steps), block.groups)))
     group, base, fold = (0, 0, 0) if block.depthwise else _fold(block)
     position = index_bits(block.tap_beats * block.inner) if fold else 0
@@ -36,41 +38,60 @@ def window_bill(block: Window, family: str) -> Bill:
 
 def distinct(values: Iterable[int]) -> int:
     """Bits of a number that goes through the values, without those that never change and those that always equal another."""
-    seen = np.unique(np.fromiter(values, np.int64))
-    columns = {(seen >> bit & 1).tobytes() for bit in range(int(np.abs(seen).max()).bit_length() + 1)}
-    return len(columns - {np.zeros_like(seen).tobytes(), np.ones_like(seen).tobytes()})
+    seen = list(set(values))
+    columns = {tuple(value >> bit & 1 for value in seen) for bit in range(max(map(abs, seen)).bit_length() + 1)}
+    return len(columns - {(0,) * len(seen), (1,) * len(seen)})
+
+
+def _walk(block: Window) -> tuple[int, int]:
+    """Registers of the walk's tables, and of the counters that go over the map as far as a table depends on them."""
+    registers, by_row, by_column = 0, False, False
+    for name, kind in _kinds(block.geometry).items():
+        if not (block.depthwise and name == "class_offset"):
+            bits = distinct(in_words(block, name, value) for value in kind.values)
+            registers += bits
+            by_row |= bits > 0 and kind.by_row
+            by_column |= bits > 0 and kind.by_column
+    geometry = block.geometry
+    counters = (index_bits(geometry.out_width) if by_row or by_column else 0) + (index_bits(geometry.out_height) if by_row else 0)
+    return registers, counters
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A table of the walk: the values in it, and whether they differ from row to row and from column to column."""
+
+    values: tuple[int, ...]
+    by_row: bool
+    by_column: bool
+
+
+@lru_cache(maxsize=256)
+def _kinds(geometry: Geometry) -> dict[str, _Kind]:
+    return {name: _Kind(tuple(np.unique(table).tolist()), bool((table != table[:1]).any()), bool((table != table[:, :1]).any()))
+            for name, table in pixel_tables(geometry).items()}
 
 
 @lru_cache(maxsize=1 << 12)
-def _walk(block: Window) -> tuple[int, int]:
-    """Registers of the walk's tables, and of the counters that go over the map as far as a table depends on them."""
-    tables = [table for name, table in walk_tables(block).items() if not (block.depthwise and name == "class_offset")]
-    by_row = any((table != table[:1]).any() for table in tables)
-    by_column = any((table != table[:, :1]).any() for table in tables)
-    geometry = block.geometry
-    counters = (index_bits(geometry.out_width) if by_row or by_column else 0) + (index_bits(geometry.out_height) if by_row else 0)
-    return sum(distinct(table.ravel().tolist()) for table in tables), counters
-
-
-def _padded_taps(block: Window) -> int:
-    """Copies of the buffer whose taps lie in the map for some pixels or beats only."""
-    height, width = block.geometry.kernel
-    rows, columns = (walk_tables(block)[name] for name in ("rows", "columns"))
-    found = 0
-    for copy in range(block.taps):
-        kinds = set[int]()
-        for tap in range(copy, block.tap_beats * block.taps, block.taps):
-            kinds.update(np.unique(rows >> tap // width & columns >> tap % width & 1).tolist() if tap < height * width else [0])
-        found += len(kinds) > 1
-    return found
+def _padded_taps(geometry: Geometry, taps: int) -> int:
+    """Copies of the buffer, `taps` of them, whose taps lie in the map for some pixels or beats only."""
+    height, width = geometry.kernel
+    rows, columns = (pixel_tables(geometry)[name] for name in ("rows", "columns"))
+    inside = [set(np.unique(rows >> row & columns >> column & 1).tolist()) for row in range(height) for column in range(width)]
+    inside += [{0}] * (-len(inside) % taps)
+    return sum(len(set().union(*inside[copy::taps])) > 1 for copy in range(taps))
 
 
 def _fold(block: Window) -> tuple[int, int, int]:
     """Registers of the group's first weight address, of the step's, and of the address itself."""
     beats = block.tap_beats * block.inner
-    groups = [group * block.weight_planes * beats for group in range(block.groups)]
-    steps = [group + step.weight_plane * beats for group in groups for step in block.steps]
-    return distinct(groups), distinct(steps), index_bits(block.fold_depth)
+    return (_multiples(block.groups, block.weight_planes * beats), _multiples(block.groups * block.weight_planes, beats),
+            index_bits(block.fold_depth))
+
+
+@lru_cache(maxsize=1 << 12)
+def _multiples(count: int, of: int) -> int:
+    return distinct(number * of for number in range(count))
 
 
 def _marks(block: Window) -> int:
