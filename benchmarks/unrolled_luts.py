@@ -4,8 +4,12 @@
 
 All graphs go through the same emitter and the same Yosys run (xc7, LUTs as `bwnhw.rtl.netlist` counts them), once with a register behind
 every adder and once combinational; each side's better one counts. All may be as many adder levels deep: two above the least of two-operand
-adders, which is what the peers call `hard_dc=2`. Exit status 1 where ours has more LUTs than the better peer on any matrix, not fewer on
-one with repeated or close rows, or where fewer than half of the matrices are won by our own solver.
+adders, which is what the peers call `hard_dc=2`. Levels are counted in the graphs themselves: a peer that comes out deeper is asked again
+for less, and said to be deeper where that doesn't help. Many graphs stay below the limit; so ours is also solved for the depth of every
+peer, and a ratio is to the peer with which ours, no deeper than that one, compares worst.
+
+Exit status 1 where ours has more LUTs than a peer at that peer's depth on any matrix, not fewer on one with repeated or close rows, or
+where fewer than half of the matrices are won by our own solver.
 """
 
 import argparse
@@ -14,7 +18,10 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +29,8 @@ from numpy.typing import NDArray
 from peer_graphs import PEERS, plain
 
 from bwnhw.adders import Graph, cost, solve
-from bwnhw.adders.solve import EXTRA_LEVELS
+from bwnhw.adders.solve import EXTRA_LEVELS, least_levels
+from bwnhw.errors import PlanError
 from bwnhw.files import write_text
 from bwnhw.rtl.adder_graph import MatrixUnit
 from bwnhw.rtl.emit import emit
@@ -110,16 +118,47 @@ def synthesised(graphs: dict[str, Graph]) -> dict[str, int]:
     return found
 
 
+def limit(case: Case) -> int:
+    """Adder levels that all may use."""
+    return least_levels(case.matrix) + EXTRA_LEVELS
+
+
+def no_deeper(make: Callable[[NDArray[np.int64], int, int], Graph], case: Case) -> Graph:
+    """A peer's graph within the limit; one that is deeper where it makes no other."""
+    for extra in range(EXTRA_LEVELS, -1, -1):
+        graph = make(np.ascontiguousarray(case.matrix), case.hi, extra)
+        if graph.levels <= limit(case):
+            break
+    return graph
+
+
 def measured(case: Case) -> list[Row]:
-    """The rows of a case: ours, the peers, the plain sum."""
+    """The rows of a case: ours at the limit and at every peer's depth, the peers, the plain sum."""
     graphs, seconds = {}, {}
-    for side, make in {"ours": lambda m, hi, extra: solve(m, hi), **PEERS, "plain": lambda m, hi, extra: plain(m, hi)}.items():
+
+    def add(side: str, make: Callable[[], Graph]) -> None:
         began = time.perf_counter()
-        graphs[side] = make(np.ascontiguousarray(case.matrix), case.hi, EXTRA_LEVELS)
+        graphs[side] = make()
         seconds[side] = time.perf_counter() - began
+
+    for side, peer in PEERS.items():
+        add(side, partial(no_deeper, peer, case))
+    add("plain", partial(plain, case.matrix, case.hi))
+    for levels in sorted({limit(case), *(min(limit(case), graphs[side].levels) for side in PEERS)}, reverse=True):
+        with suppress(PlanError):  # a depth that ours doesn't reach
+            add(f"ours in {levels}", partial(solve, case.matrix, case.hi, levels))
     luts = synthesised(graphs)
     return [Row(case.name, side, luts[side], luts[f"{side} combinational"], graph.levels, cost(graph), round(seconds[side], 2))
             for side, graph in graphs.items()]
+
+
+def compared(rows: dict[str, Row]) -> tuple[float, str]:
+    """Ours by a peer's LUTs, ours no deeper than the peer, for the peer with which that is greatest; and that peer."""
+    def ratio(peer: Row) -> float:
+        ours = [row.luts for side, row in rows.items() if side.startswith("ours") and row.levels <= peer.levels]
+        return min(ours) / peer.luts if ours else np.inf
+
+    return max((ratio(rows[side]), side) for side in PEERS)
 
 
 def main() -> int:
@@ -130,22 +169,22 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose name contains this")
     options = parser.parse_args()
     rows, ratios, passed, won, tried = [], [], True, 0, [c for c in cases(options.quick) if options.only in c.name]
-    print("LUTs with registers / combinational; ours / better peer")
+    print("LUTs with registers / combinational; the ratio is ours, no deeper than the peer, to that peer")
     for case in tried:
         found = {row.side: row for row in measured(case)}
         rows += found.values()
-        peer = min((found[name] for name in PEERS), key=lambda row: row.luts)
-        ratio = found["ours"].luts / peer.luts
+        ratio, peer = compared(found)
         ratios.append(ratio)
         won += ratio < 1
         passed &= ratio < 1 if case.close else ratio <= 1
-        shown = ", ".join(f"{row.side} {row.registered} / {row.combinational} ({row.levels} levels)" for row in found.values())
-        print(f"{case.name}: {shown}; ratio {ratio:.2f} to {peer.side}", flush=True)
+        shown = ", ".join(f"{row.side} {row.registered} / {row.combinational} ({row.levels} levels"
+                          f"{', deeper than allowed' * (row.levels > limit(case))})" for row in found.values())
+        print(f"{case.name}: {shown}; ratio {ratio:.2f} to {peer}", flush=True)
         if options.json:
             write_text(options.json, json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     passed &= 2 * won >= len(tried)
     mean = float(np.exp(np.mean(np.log(ratios))))
-    print(f"unrolled_luts: {mean:.2f} of the better peer's LUTs on average (geometric), {min(ratios):.2f} to {max(ratios):.2f}; "
+    print(f"unrolled_luts: {mean:.2f} of the peer's LUTs on average (geometric), {min(ratios):.2f} to {max(ratios):.2f}; "
           f"our own solver wins {won} of {len(tried)}; floors {'met' if passed else 'NOT met'}")
     return 0 if passed else 1
 

@@ -55,23 +55,35 @@ def _ways(hi: int, groups: Groups, *, tight: bool) -> list[Way]:
 
 def _grown(matrix: NDArray[np.int64], hi: int, levels: int, way: Way, exact: bool) -> Graph | None:
     """The graph that one way gives; None where it needs more levels or other weights."""
-    negative = exact and min(distinct(matrix)[2]) < 0
+    merged = distinct(matrix)
+    tries = [(merged, levels)]
+    if exact and min(merged[2]) < 0:  # a row that is wanted with either sign: negated, or built twice
+        tries += [(merged, levels - 1), (_different(matrix), levels)]
     graphs = []
-    for room in (levels, levels - 1)[:1 + negative]:  # a row that is wanted with either sign is negated, if it can't be built negated
+    for found, room in tries:
         builder = Builder(matrix.shape[1], hi)
         try:
-            graphs.append(builder.graph(_outputs(builder, matrix, way, room, levels if exact else None)))
+            graphs.append(builder.graph(_outputs(builder, found, way, room, levels if exact else None)))
         except Unreachable:
             continue
     return min(graphs, key=cost, default=None)
 
 
-def _outputs(builder: Builder, matrix: NDArray[np.int64], way: Way, room: int, exact: int | None) -> list[tuple[int, int]]:
+Distinct = tuple[NDArray[np.int64], list[int], list[int]]  # the rows to build; which one every row of the matrix is, and times what
+
+
+def _different(matrix: NDArray[np.int64]) -> Distinct:
+    """The different rows, those of opposite sign apart."""
+    rows, index = np.unique(matrix, axis=0, return_inverse=True)
+    return rows, index.ravel().tolist(), [1] * len(matrix)
+
+
+def _outputs(builder: Builder, found: Distinct, way: Way, room: int, exact: int | None) -> list[tuple[int, int]]:
     """(node, factor) of all rows, `room` levels deep; no factor negative where the rows are to be `exact` within so many levels."""
-    rows, index, factors = distinct(matrix)
+    rows, index, factors = found
     used = np.atleast_1d(rows.any(axis=1))
-    found = iter(way(builder, rows[used], room, exact=exact is not None) if used.any() else [])
-    terms = [next(found) if present else (0, 0) for present in used]
+    made = iter(way(builder, rows[used], room, exact=exact is not None) if used.any() else [])
+    terms = [next(made) if present else (0, 0) for present in used]
     outputs = [(terms[at][0], terms[at][1] * factor) for at, factor in zip(index, factors, strict=True)]
     if exact is None:
         return outputs
