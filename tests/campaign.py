@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from random_foldings import draw_plan
+from random_foldings import draw_plan, some_unrolled
 from random_networks import Knobs, draw_graph, draw_images
 
 from bwnhw import golden, reference
@@ -66,6 +66,7 @@ COVERAGE: dict[str, Callable[[dict[str, Any]], bool]] = {
     "several taps at once": lambda row: row["taps"],
     "several planes at once": lambda row: row["planes"],
     "weights in block RAM": lambda row: row["block"],
+    "unrolled layers": lambda row: row["unrolled"],
     "FIFOs too small for full speed": lambda row: row["fifos"],
 }
 
@@ -79,7 +80,7 @@ def check_network(seed: int, index: int, cache: Path, folder: Path) -> dict[str,
     model = to_bytes(drawn.graph)
     graph = from_bytes(model, "drawn")
     network = lower(graph)
-    plan = draw_plan(rng, network.topology)
+    plan = some_unrolled(rng, network.topology, draw_plan(rng, network.topology))
     codes = encode(network, images)
     expected = golden.run(network, codes)
     for node, (slow, fast) in enumerate(zip(reference.run(network, codes), expected, strict=True)):
@@ -138,7 +139,8 @@ def _foldings(network: Network, plan: Plan) -> dict[str, bool]:
                                                       or conv.kernel[0] * conv.kernel[1] % engine.taps)
                           for conv, source, engine in engines),
             "taps": any(engine.taps > 1 for _, _, engine in engines), "planes": any(engine.planes > 1 for _, _, engine in engines),
-            "block": any(engine.memory == "block" for _, _, engine in engines), "fifos": bool(plan.fifos)}
+            "block": any(engine.memory == "block" for _, _, engine in engines), "fifos": bool(plan.fifos),
+            "unrolled": any(engine.engine == "unrolled" for _, _, engine in engines)}
 
 
 def one(index: int, seed: int, cache: Path) -> dict[str, Any]:

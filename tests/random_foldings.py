@@ -1,9 +1,12 @@
 """Random folding plans for a network: any legal engine for every conv, narrow or wide input, FIFOs too small for full speed."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bwnhw.cycles import cycles
 from bwnhw.design import design
+from bwnhw.foldings import unrolled
 from bwnhw.network import Conv, Topology
 from bwnhw.plan import Engine, Plan
 
@@ -20,6 +23,18 @@ def draw_plan(rng: np.random.Generator, topology: Topology, slowest: int = SLOWE
     engines = tuple((index, Engine(node.out.channels, topology.nodes[node.src[0]].out.channels, node.kernel[0] * node.kernel[1]))
                     for index, node in enumerate(topology.nodes) if isinstance(node, Conv))
     return Plan(engines, topology.nodes[0].out.channels)
+
+
+def some_unrolled(rng: np.random.Generator, topology: Topology, plan: Plan) -> Plan:
+    """The plan with one conv in four unrolled."""
+    return replace(plan, engines=tuple((index, _whole(topology, index) if rng.random() < 0.25 else engine)
+                                       for index, engine in plan.engines))
+
+
+def _whole(topology: Topology, index: int) -> Engine:
+    node = topology.nodes[index]
+    assert isinstance(node, Conv)
+    return unrolled(node, topology.nodes[index - 1].out)
 
 
 def _draw(rng: np.random.Generator, topology: Topology) -> Plan:
