@@ -12,9 +12,11 @@ zero elements to whole beats.
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 from bwnhw.compressor import popcount_latency
 from bwnhw.geometry import Geometry
+from bwnhw.network import CodebookShape
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,20 @@ class Array:
     memory: str
     family: str = "xc7"  # whose LUTs the popcounts are shaped for
     loaded: bool = False  # weights, offsets and flips are memories that are filled at run time, not constants
+    codebook: CodebookShape | None = None  # what is stored are indices into it; lanes are then kernel after kernel, a channel each
 
     encode_latency = 1
+
+    @property
+    def kernel(self) -> int:
+        """Lanes of one kernel where what is stored are indices of kernels, else 0."""
+        return prod(self.codebook.taps) if self.codebook else 0
+
+    def element(self, lane: int) -> int:
+        """Which element of a window beat (tap·simd + channel) a lane takes."""
+        if not self.kernel:
+            return lane
+        return lane % self.kernel * (self.lanes // self.kernel) + lane // self.kernel
 
     @property
     def lane_columns(self) -> int:
@@ -169,7 +183,7 @@ class Array:
     def popcount_latency(self) -> int:
         """Register levels inside a PE's popcount (`bwnhw.compressor.popcount_latency`): all PEs take as long as the slowest."""
         last = self.lanes - (self.lane_columns - 1) * self.pe_lanes
-        return max(popcount_latency(lanes, self.family) for lanes in {min(self.pe_lanes, self.lanes), last})
+        return max(popcount_latency(lanes, self.family, self.kernel) for lanes in {min(self.pe_lanes, self.lanes), last})
 
     @property
     def latency(self) -> int:

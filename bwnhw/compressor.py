@@ -28,6 +28,8 @@ class Counter:
 
 
 Level = tuple[Counter, ...]
+Heights = tuple[int, ...]
+"""How many bits there are of every power of two, the lowest first."""
 
 
 def prefix_parity(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -41,18 +43,18 @@ def prefix_parity(bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 @cache
-def levels(bits: int, family: str) -> tuple[Level, ...]:
-    """The counters over `bits` bits of weight 1, level by level; a bit that no counter takes waits for the next level.
+def levels(heights: Heights, family: str) -> tuple[Level, ...]:
+    """The counters over so many bits of weight 1, 2, ..., level by level; a bit that no counter takes waits for the next level.
 
     Behind the last level every weight has one bit where a LUT has six inputs, at most two where it has four: there a carry chain adds
     the last two rows.
     """
-    heights = [bits]
+    left = list(heights)
     found: list[Level] = []
-    while max(heights) > rows(family):
-        level = _six(heights) if FAMILIES[family].lut_inputs == 6 else _three(heights)
+    while max(left) > rows(family):
+        level = _six(left) if FAMILIES[family].lut_inputs == 6 else _three(left)
         found.append(level)
-        heights = after(heights, level)
+        left = after(left, level)
     return tuple(found)
 
 
@@ -61,21 +63,30 @@ def carries(lanes: int) -> int:
     return lanes // 2
 
 
-def adds_rows(bits: int, family: str) -> bool:
+def counted(lanes: int, kernel: int) -> Heights:
+    """Bits of weight 1, 2, ... that the tree adds up, in units of its lowest bit.
+
+    Without kernels (0) those are the carries alone, since the odd bit needs no adding; with prefix chains of `kernel` lanes each the odd
+    bits of all of them, and their carries.
+    """
+    return (lanes // kernel, lanes // kernel * carries(kernel)) if kernel else (carries(lanes),)
+
+
+def adds_rows(heights: Heights, family: str) -> bool:
     """Whether a carry chain adds two rows of bits behind the last level."""
-    heights = [bits]
-    for level in levels(bits, family):
-        heights = after(heights, level)
-    return max(heights) > 1
+    left = list(heights)
+    for level in levels(heights, family):
+        left = after(left, level)
+    return max(left) > 1
 
 
-def popcount_latency(lanes: int, family: str) -> int:
-    """Register levels of a PE's popcount over `lanes` lanes, not counting the partial-sum register.
+def popcount_latency(lanes: int, family: str, kernel: int = 0) -> int:
+    """Register levels of a PE's popcount over `lanes` lanes, in chains of `kernel` lanes or in one, not counting the partial-sum register.
 
     One behind the carries, one behind every level, one behind the chain that adds two rows. None up to three lanes.
     """
-    bits = carries(lanes)
-    return 1 + len(levels(bits, family)) + adds_rows(bits, family) if bits > 1 else 0
+    bits = counted(lanes, kernel)
+    return 1 + len(levels(bits, family)) + adds_rows(bits, family) if max(bits) > 1 else 0
 
 
 def rows(family: str) -> int:

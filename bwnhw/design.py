@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
+from math import prod
 
 from bwnhw.adders import enough_levels
 from bwnhw.blocks import (
@@ -23,7 +24,7 @@ from bwnhw.blocks import (
 )
 from bwnhw.errors import PlanError
 from bwnhw.geometry import Geometry
-from bwnhw.network import Add, ArgMax, Conv, Ints, Node, Pool, Scale, Threshold, Topology, WeightCode
+from bwnhw.network import BIPOLAR_WEIGHTS, Add, ArgMax, Conv, Ints, Node, Pool, Scale, Threshold, Topology, WeightCode
 from bwnhw.plan import Engine, Plan
 from bwnhw.worst_case import worst_case
 
@@ -165,8 +166,26 @@ def _check_engine(conv: Conv, source: Ints, engine: Engine, index: int) -> None:
     if engine.engine == "unrolled" and any(getattr(engine, name) != limit for name, limit in (limits | {"planes": source.bits}).items()):
         whole = ", ".join(f"{name} {limit}" for name, limit in (limits | {"planes": source.bits}).items())
         raise PlanError(f"node {index}: an unrolled engine has {whole}, not {engine.pe}, {engine.simd}, {engine.taps}, {engine.planes}")
+    if engine.codebook == "index":
+        _check_codebook(conv, source, engine, index)
     if conv.value[0] not in (1, 2) or source.signed:
         raise PlanError(f"node {index}: the array takes unsigned codes with value a or 2a + c, not {conv.value[0]}a in {source.lo}..")
+
+
+def _check_codebook(conv: Conv, source: Ints, engine: Engine, index: int) -> None:
+    """What an array that stores indices asks of the layer and of its folding."""
+    shape, where = conv.codebook, f"node {index}: codebook 'index'"
+    if engine.engine != "folded":
+        raise PlanError(f"{where} needs a folded engine, not an {engine.engine} one")
+    if shape is None:
+        raise PlanError(f"{where} needs a layer whose weights are constants from a codebook, but it has none or is loadable")
+    if shape.taps != conv.kernel or shape.words < 2 or conv.weights != BIPOLAR_WEIGHTS:
+        raise PlanError(f"{where} needs two or more codewords of whole kernels {conv.kernel} of ±1, not {shape.words} of {shape.taps}")
+    taps = prod(shape.taps)
+    if engine.taps != taps or engine.lanes % taps:
+        raise PlanError(f"{where} needs taps {taps} and lanes that are a multiple of it, not taps {engine.taps} and lanes {engine.lanes}")
+    if shape.books > 1 and engine.simd != source.channels:
+        raise PlanError(f"{where} of each channel needs simd {source.channels}, all channels, not {engine.simd}")
 
 
 def _conv_window(conv: Conv, source: Ints, engine: Engine) -> Window:
@@ -232,7 +251,7 @@ def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine
         acc_bits, mode, out_bits, flips = conv.out.bits + down, "sums", conv.out.bits, False
     return Array(engine.pe, window.groups, engine.taps * engine.simd, engine.lanes, engine.planes, window.steps,
                  window.fold_depth, window.group_beats, window.classes * window.groups, mode, up, down, acc_bits, out_bits, flips,
-                 engine.memory)
+                 engine.memory, codebook=conv.codebook if engine.codebook == "index" else None)
 
 
 def _unrolled(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window) -> Unrolled:

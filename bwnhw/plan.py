@@ -17,6 +17,9 @@ class Engine:
     taps × simd lanes per row; `planes` activation bits at once (must divide the activation's bits); `lanes` XNORs in one PE, so
     ceil(taps·simd / lanes)·planes columns; `memory` "lut" or "block" for the weights.
 
+    `codebook` "index" stores the kernels of a layer that has a codebook as indices, decoded in the PEs: `taps` must then be the whole
+    kernel and `lanes` whole kernels; "none" stores weights.
+
     `engine` "folded" is that array; "unrolled" is an adder graph made for the weights, one output pixel per cycle: `pe`, `simd`, `taps` and
     `planes` must then be all there are, and `lanes` and `memory` say nothing.
     """
@@ -28,6 +31,7 @@ class Engine:
     lanes: int = 32
     memory: str = "lut"
     engine: str = "folded"
+    codebook: str = "none"
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,13 @@ def from_json(text: str) -> Plan:
     engines = []
     for node, fields in _nodes(data, "engines"):
         where = f"plan: engine {node}"
-        fields = _object(fields, where, {"pe", "simd", "taps", "planes", "lanes", "memory", "engine"})
+        fields = _object(fields, where, {"pe", "simd", "taps", "planes", "lanes", "memory", "engine", "codebook"})
         memory = _choice(fields.get("memory", "lut"), ("lut", "block"), f"{where}: memory")
         kind = _choice(fields.get("engine", "folded"), ("folded", "unrolled"), f"{where}: engine")
         defaults = {"pe": None, "simd": None, "taps": 1, "planes": 1, "lanes": 32}
         numbers = {name: _positive(fields.get(name, default), f"{where}: {name}") for name, default in defaults.items()}
-        engines.append((node, Engine(memory=memory, engine=kind, **numbers)))
+        codebook = _choice(fields.get("codebook", "none"), ("none", "index"), f"{where}: codebook")
+        engines.append((node, Engine(memory=memory, engine=kind, codebook=codebook, **numbers)))
     clock = data.get("clock_mhz", 200.0)
     if isinstance(clock, bool) or not isinstance(clock, (int, float)) or not 0 < clock <= 10_000:
         raise PlanError(f"plan: clock_mhz must be a number in 0..10000, not {clock!r}")

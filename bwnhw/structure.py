@@ -12,7 +12,7 @@ from typing import Any
 
 from bwnhw.bill import Bill
 from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
-from bwnhw.compressor import adds_rows, after, carries, levels, popcount_latency
+from bwnhw.compressor import adds_rows, after, carries, counted, levels, popcount_latency
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, blocks, delay, index_bits, memory
 from bwnhw.families import FAMILIES
@@ -64,12 +64,12 @@ def shell(design: Design) -> Bill:
 
 
 @cache
-def tree(lanes: int, latency: int, shaped: str, family: str) -> tuple[int, int, Part]:
+def tree(lanes: int, latency: int, shaped: str, family: str, kernel: int = 0) -> tuple[int, int, Part]:
     """What stands behind the first level of a PE's popcount (`bwnhw.compressor`) of `lanes` lanes, shaped for the family `shaped`, on
     `family`: outputs of its counters, bits of the chain that adds two rows, registers."""
-    bits = carries(lanes)
-    plan, own = levels(bits, shaped), popcount_latency(lanes, shaped)
-    heights, ffs = [bits], bits if own else 0
+    bits = counted(lanes, kernel)
+    plan, own = levels(bits, shaped), popcount_latency(lanes, shaped, kernel)
+    heights, ffs = list(bits), sum(bits) if own else 0
     for level in plan:
         heights = after(heights, level)
         ffs += sum(heights)
@@ -77,7 +77,8 @@ def tree(lanes: int, latency: int, shaped: str, family: str) -> tuple[int, int, 
     outputs = sum(counter.width for level in plan for counter in level)
     if FAMILIES[shaped].lut_inputs > FAMILIES[family].lut_inputs:
         outputs = outputs * 7 // 3  # a 6:3 counter is seven LUT4
-    registers = Part(0, ffs + (bits.bit_length() if chain else 0)) + delay(1, own, family)
+    registers = Part(0, ffs + (sum(height << k for k, height in enumerate(bits)).bit_length() if chain else 0))
+    registers += Part() if kernel else delay(1, own, family)
     return outputs, chain, registers + delay(lanes.bit_length(), latency - own, family)
 
 

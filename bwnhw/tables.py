@@ -7,16 +7,32 @@ from numpy.typing import NDArray
 
 from bwnhw.blocks import Array, Reduce, Scaler, Thresholds, Window
 from bwnhw.design import accumulator_max
-from bwnhw.network import Conv, ConvParams, Ints, PoolParams, ScaleParams, ThresholdParams, WeightCode
+from bwnhw.network import Codebook, Conv, ConvParams, Ints, PoolParams, ScaleParams, ThresholdParams, WeightCode
+
+
+@dataclass(frozen=True, eq=False)
+class KernelTables:
+    """index int64 (pe, fold_depth, kernels) into codewords bool (kernels, words, taps), for the kernels of a beat, channel by channel."""
+
+    index: NDArray[np.int64]
+    codewords: NDArray[np.bool_]
+
+    @property
+    def weights(self) -> NDArray[np.bool_]:
+        """(pe, fold_depth, kernels·taps): the codeword of every index."""
+        found = self.codewords[np.arange(len(self.codewords)), self.index]
+        return found.reshape(*self.index.shape[:2], -1)
 
 
 @dataclass(frozen=True, eq=False)
 class ArrayTables:
-    """weights bool (pe, fold_depth, lanes); offsets int64 (pe, classes·groups); flips bool (pe, groups)."""
+    """weights bool (pe, fold_depth, lanes); offsets int64 (pe, classes·groups); flips bool (pe, groups); `kernels` where the weights are
+    stored as indices."""
 
     weights: NDArray[np.bool_]
     offsets: NDArray[np.int64]
     flips: NDArray[np.bool_]
+    kernels: KernelTables | None = None
 
 
 def plane_bits(weights: NDArray[np.int8], code: WeightCode) -> NDArray[np.bool_]:
@@ -50,8 +66,24 @@ def array_tables(conv: Conv, params: ConvParams, threshold: ThresholdParams | No
         offsets = -np.clip(level, 0, top)
         flip = threshold.flip
     pad_offset = -(accumulator_max(conv, source) + 1) if threshold is not None else 0
-    return ArrayTables(_fold(planes, window, array), _by_row(offsets, array, pad_offset),
-                       _by_row(flip[None, :], array, 0).astype(bool))
+    kernels = _kernels(params.codebook, window, array) if params.codebook and array.codebook else None
+    if kernels:
+        # Where a beat has no channel an activation of 0 meets codeword 0 and matches its −1.
+        spare = window.words * window.lanes - params.weights.shape[1]
+        idle = spare * int((~kernels.codewords[-1, 0]).sum()) * ((1 << source.bits) - 1) << (array.up if threshold is None else 0)
+        offsets, pad_offset = offsets - idle, pad_offset - idle
+    return ArrayTables(kernels.weights if kernels else _fold(planes, window, array), _by_row(offsets, array, pad_offset),
+                       _by_row(flip[None, :], array, 0).astype(bool), kernels)
+
+
+def _kernels(book: Codebook, window: Window, array: Array) -> KernelTables:
+    """Indices in the order of the folds; codeword 0 where there is no row or no channel. Codewords of each channel of a beat."""
+    rows, channels = book.index.shape
+    index = np.zeros((array.groups * array.pe, window.words * window.lanes), np.int64)
+    index[:rows, :channels] = book.index
+    split = index.reshape(array.groups, array.pe, window.words, window.lanes).swapaxes(0, 1)
+    words = book.codewords.reshape(*book.codewords.shape[:2], -1) > 0
+    return KernelTables(split.reshape(array.pe, array.fold_depth, window.lanes), words[np.arange(window.lanes) % len(words)])
 
 
 def _by_row(values: NDArray[np.int64], array: Array, pad: int) -> NDArray[np.int64]:

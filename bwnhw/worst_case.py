@@ -9,7 +9,8 @@ SCALED_BITS = (32, 64)  # what scaled scores are given: scales are real numbers,
 
 
 def worst_case(topology: Topology) -> Topology:
-    """The topology with the ranges that any weights of its layers' kinds can reach, and flips wherever some channel may have one.
+    """The topology with the ranges that any weights of its layers' kinds can reach, without codebooks, and with flips wherever some channel
+    may have one.
 
     Raises PlanError where a scaled score may need more than 64 bits.
     """
@@ -25,7 +26,7 @@ def _widened(node: Node, before: Node) -> Node:
         values = [node.value[0] * code + node.value[1] for code in (source.lo, source.hi)]
         ends = [0, *(weight * value for weight in (node.weights.lo, node.weights.hi) for value in values)]
         terms = source.channels * node.kernel[0] * node.kernel[1]
-        return replace(node, out=replace(node.out, lo=terms * min(ends), hi=terms * max(ends)))
+        return replace(node, out=replace(node.out, lo=terms * min(ends), hi=terms * max(ends)), codebook=None)
     if isinstance(node, Threshold):
         return replace(node, flips=True)
     if isinstance(node, Pool):

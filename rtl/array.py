@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from bwnhw.blocks import Array, Window
 from bwnhw.rtl.edge import MarkSignature
+from bwnhw.rtl.kernels import KernelRow
 from bwnhw.rtl.loaded_row import LoadedRow
 from bwnhw.rtl.pe import columns, fold_bits
 from bwnhw.rtl.pipeline import delay
@@ -65,7 +66,8 @@ class SystolicArray(wiring.Component):
         """A row of constants, or one to be loaded: the load chain winds through the array like a snake."""
         if self._tables is None:
             return LoadedRow(self._block, backwards=number % 2 == 1)
-        return Row(self._block, row_tables(self._tables, number))
+        tables = row_tables(self._tables, number)
+        return KernelRow(self._block, tables, self._tables.kernels, number) if self._tables.kernels else Row(self._block, tables)
 
     def _skewed(self, m: Module) -> tuple[Value, Value, dict[str, Value]]:
         """Activations and fold counters of all columns, column c delayed by c cycles; the marks of the right edge."""
@@ -74,8 +76,11 @@ class SystolicArray(wiring.Component):
         fold: Value = beat.fold[:fold_bits(block)]
         for column in columns(block):
             lanes = range(column.first_lane, column.first_lane + column.lanes)
-            bits = [beat.data[lane * block.planes + column.plane] for lane in lanes]
-            acts.append(delay(m, self._encoded(m, bits, column.index), column.index, f"acts_c{column.index}"))
+            bits = [beat.data[block.element(lane) * block.planes + column.plane] for lane in lanes]
+            size = block.kernel or column.lanes
+            code = Cat(self._encoded(m, bits[at:at + size], f"c{column.index}" + (f"_k{at // size}" if block.kernel else ""))
+                       for at in range(0, column.lanes, size))
+            acts.append(delay(m, code, column.index, f"acts_c{column.index}"))
             if fold_bits(block):
                 fold = delay(m, fold, 1, f"fold_c{column.index}")
                 folds.append(fold)
@@ -85,15 +90,15 @@ class SystolicArray(wiring.Component):
         return Cat(*acts), Cat(*folds), marks
 
     @staticmethod
-    def _encoded(m: Module, bits: list[Value], column: int) -> Value:
-        """A column's lanes in the prefix code of `compressor.prefix_parity`, one cycle later: the parities within each segment stand
-        before the register, those of the segments before it are added behind."""
+    def _encoded(m: Module, bits: list[Value], name: str) -> Value:
+        """The lanes of a column, or of a kernel, in the prefix code of `compressor.prefix_parity`, one cycle later: the parities within
+        each segment stand before the register, those of the segments before it are added behind."""
         local = [parity for at in range(0, len(bits), SEGMENT) for parity in accumulate(bits[at:at + SEGMENT], xor)]
         code = delay(m, Cat(bit if lane % 2 else parity for lane, (bit, parity) in enumerate(zip(bits, local, strict=True))), 1,
-                     f"parity_c{column}")
+                     f"parity_{name}")
         if len(bits) <= SEGMENT:
             return code
-        totals = delay(m, Cat(local[SEGMENT - 1::SEGMENT]), 1, f"segments_c{column}")
+        totals = delay(m, Cat(local[SEGMENT - 1::SEGMENT]), 1, f"segments_{name}")
         before = [Const(0, 1), *accumulate(totals, xor)]
         return code ^ Cat(Const(0, 1) if lane % 2 else before[lane // SEGMENT] for lane in range(len(bits)))
 

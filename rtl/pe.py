@@ -15,7 +15,7 @@ from bwnhw.rtl.popcount import Popcount
 class Column:
     """One column of PEs: which lanes it has, of which activation plane, and the greatest partial sum left of it and behind it.
 
-    `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`: of `blocks.Array`.
+    `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`, `kernel`: of `blocks.Array`.
     """
 
     index: int
@@ -26,6 +26,7 @@ class Column:
     max_in: int
     latency: int
     family: str
+    kernel: int = 0
 
     @property
     def max_out(self) -> int:
@@ -40,7 +41,7 @@ def columns(array: Array) -> tuple[Column, ...]:
     for plane in range(array.planes):
         for first in range(0, array.lanes, array.pe_lanes):
             column = Column(len(made), start, first, min(array.pe_lanes, array.lanes - first), plane, total, array.popcount_latency,
-                            array.family)
+                            array.family, array.kernel)
             made.append(column)
             start, total = start + column.lanes, column.max_out
     return tuple(made)
@@ -56,14 +57,16 @@ class ProcessingElement(wiring.Component):
 
     Ports: `acts_i`, `acts_o` (lanes bits, encoded by `compressor.prefix_parity`) and `fold_i`, `fold_o` (absent where `fold`, their
     width, is 0): one register from i to o. `weights`, encoded too: those of `fold_o`; absent with a `table` of the weights by fold.
-    `psum_i` (absent in the first column), `psum_o`: `latency` cycles after `acts_i`, and 1 after `psum_i`.
+    `psum_i` (absent in the first column), `psum_o`: `latency` cycles after `acts_i`, and 1 after `psum_i`. `popcount`: another one than
+    `Popcount`, whose `weights` may be something else.
     """
 
-    def __init__(self, column: Column, fold: int, table: Sequence[int] = ()) -> None:
+    def __init__(self, column: Column, fold: int, table: Sequence[int] = (), popcount: wiring.Component | None = None) -> None:
         self._column, self._fold, self._table = column, fold, table
+        self._popcount = popcount or Popcount(column.lanes, column.family, column.latency, table)
         ports = {"acts_i": In(column.lanes), "acts_o": Out(column.lanes), "psum_o": Out(range(column.max_out + 1))}
         if not table:
-            ports["weights"] = In(column.lanes)
+            ports["weights"] = self._popcount.signature.members["weights"]
         if fold:
             ports |= {"fold_i": In(fold), "fold_o": Out(fold)}
         if column.max_in:
@@ -81,7 +84,7 @@ class ProcessingElement(wiring.Component):
         acts = Signal(column.lanes, reset_less=True)
         m.d.sync += acts.eq(self.acts_i)
         m.d.comb += self.acts_o.eq(acts)
-        m.submodules.popcount = popcount = Popcount(column.lanes, column.family, column.latency, self._table)
+        m.submodules.popcount = popcount = self._popcount
         m.d.comb += popcount.acts.eq(acts)
         if self._fold:
             # The counters are equal along the diagonals of the array: merged, each would be one register of ever greater fan-out.

@@ -6,12 +6,13 @@ need no adder: the last parity is the only one left.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 from amaranth import Cat, Const, Module, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from bwnhw.compressor import Counter, adds_rows, carries, levels, popcount_latency
+from bwnhw.compressor import Counter, Heights, adds_rows, carries, counted, levels, popcount_latency
 from bwnhw.rtl.pipeline import delay, lookup
 
 Columns = list[list[Value]]  # bits by weight
@@ -50,17 +51,18 @@ class Carries(wiring.Component):
 
 
 class Tree(wiring.Component):
-    """The further levels: `count` = number of ones in `bits`, `latency` cycles later."""
+    """The further levels: `count` = Σ of `bits`, `heights[k]` of them worth 2**k, the lowest first, as many cycles later as levels."""
 
-    def __init__(self, bits: int, family: str) -> None:
-        self._bits, self._family = bits, family
-        super().__init__({"bits": In(bits), "count": Out(range(bits + 1))})
+    def __init__(self, heights: Heights, family: str) -> None:
+        self._heights, self._family = heights, family
+        super().__init__({"bits": In(sum(heights)), "count": Out(range(sum(height << k for k, height in enumerate(heights)) + 1))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        plan = levels(self._bits, self._family)
-        adds = adds_rows(self._bits, self._family)
-        columns: Columns = [list(self.bits)]
+        plan = levels(self._heights, self._family)
+        adds = adds_rows(self._heights, self._family)
+        ends = [0, *accumulate(self._heights)]
+        columns: Columns = [list(self.bits[begin:end]) for begin, end in pairwise(ends)]
         for number, level in enumerate(plan, 1):
             columns = self._counted(m, columns, level, number)
         rows = [Cat(bits[row] if len(bits) > row else 0 for bits in columns) for row in range(1 + adds)]
@@ -116,7 +118,7 @@ class Popcount(wiring.Component):
         spent = popcount_latency(self._lanes, self._family)
         high: Value = first.high if carries(self._lanes) else Const(0, 0)
         if spent:
-            m.submodules.tree = tree = Tree(carries(self._lanes), self._family)
+            m.submodules.tree = tree = Tree(counted(self._lanes, 0), self._family)
             m.d.comb += tree.bits.eq(delay(m, high, 1, "carries"))
             high = tree.count
         count = Cat(delay(m, first.odd, spent, "odd"), high)[:len(self.count)]

@@ -116,13 +116,16 @@ class Row(BareRow):
         stored = self._array.memory == "block" and fold > 0
         pe = ProcessingElement(column, fold, () if stored else table)
         if stored:
-            m.d.comb += pe.weights.eq(self._block_memory(m, column, fold, table))
+            m.d.comb += pe.weights.eq(self._ahead(m, column, fold, table, column.lanes))
         return pe
 
-    def _block_memory(self, m: Module, column: Column, fold: int, table: list[int]) -> Value:
-        """Weights from a synchronous memory; its read register stands beside the PE's fold register, so the timing is the same."""
-        store = memory.Memory(shape=unsigned(column.lanes), depth=len(table), init=table, attrs={"rom_style": "block"})
-        m.submodules[f"weights_c{column.index}"] = store
+    def _ahead(self, m: Module, column: Column, fold: int, table: list[int], width: int) -> Value:
+        """What a PE reads, from a block RAM or a table with a register behind it: the read register stands beside the PE's fold register,
+        so the timing is the same as that of a table behind that."""
+        name, at = f"weights_c{column.index}", self.fold_i[column.index * fold:(column.index + 1) * fold]
+        if self._array.memory == "lut":
+            return delay(m, lookup(m, at, table, unsigned(width), name), 1, name)
+        m.submodules[name] = store = memory.Memory(shape=unsigned(width), depth=len(table), init=table, attrs={"rom_style": "block"})
         port = store.read_port()
-        m.d.comb += port.addr.eq(self.fold_i[column.index * fold:(column.index + 1) * fold])
+        m.d.comb += port.addr.eq(at)
         return port.data

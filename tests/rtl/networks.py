@@ -9,6 +9,7 @@ from bwnhw.network import (
     BIPOLAR_WEIGHTS,
     UNIPOLAR_WEIGHTS,
     ArgMax,
+    Codebook,
     Conv,
     ConvParams,
     Input,
@@ -46,21 +47,28 @@ class Builder:
         self.params.append(params)
 
     def conv(self, channels: int, engine: Engine, kernel: tuple[int, int] | None = None, stride: tuple[int, int] = (1, 1),
-             pads: tuple[int, int, int, int] = (0, 0, 0, 0), weights: str = "bipolar", bipolar: bool | None = None) -> None:
-        """`kernel` None is a dense layer; codes stand for ±1 where they have one bit unless `bipolar` says otherwise."""
+             pads: tuple[int, int, int, int] = (0, 0, 0, 0), weights: str = "bipolar", bipolar: bool | None = None,
+             book: tuple[int, int] | None = None) -> None:
+        """`kernel` None is a dense layer; codes stand for ±1 where they have one bit unless `bipolar` says otherwise. `book`: how many
+        codebooks of how many words the weights come from."""
         source = self.last
         kernel = kernel or (source.height, source.width)
         code = {"bipolar": BIPOLAR_WEIGHTS, "unipolar": UNIPOLAR_WEIGHTS, "signed3": signed_weights(3)}[weights]
         shape = channels, source.channels, *kernel
         choices = {"bipolar": [-1, 1], "unipolar": [0, 1], "signed3": list(range(-4, 4))}[weights]
-        values = self.rng.choice(choices, shape).astype(np.int8)
+        codebook = None
+        if book:
+            codewords = self.rng.choice([-1, 1], (*book, *kernel)).astype(np.int8)
+            codebook = Codebook(codewords, self.rng.integers(0, book[1], shape[:2]))
+        values = codebook.weights if codebook else self.rng.choice(choices, shape).astype(np.int8)
         value = (2, -1) if (source.hi == 1 if bipolar is None else bipolar) else (1, 0)
         greatest = max(abs(value[1]), abs(value[0] * source.hi + value[1]))
         bound = int(np.abs(values.astype(int)).sum(axis=(1, 2, 3)).max()) * greatest
         geometry = Geometry(source.height, source.width, kernel, stride, pads)
         out = Ints(channels, geometry.out_height, geometry.out_width, -bound, bound)
         self.engines.append((len(self.nodes), engine))
-        self.add(Conv((len(self.nodes) - 1,), out, kernel, stride, pads, code, value), ConvParams(values))
+        shape_of = codebook.shape if codebook else None
+        self.add(Conv((len(self.nodes) - 1,), out, kernel, stride, pads, code, value, shape_of), ConvParams(values, codebook))
 
     def threshold(self, levels: int = 1, flips: bool = True) -> None:
         source = self.last
@@ -131,6 +139,18 @@ def mixed_network(seed: int = 0) -> tuple[Network, Plan]:
     b.threshold(2)
     b.conv(3, Engine(1, 6, taps=1, planes=1, lanes=4))
     return b.done(3)
+
+
+def codebook_network(seed: int = 0, words: int = 8) -> tuple[Network, Plan]:
+    """Kernels as indices: channels and rows that don't divide, two planes at once, one codebook for all channels or one for each."""
+    b = Builder(seed, Ints(3, 5, 4, 0, 3))
+    b.conv(5, Engine(2, 2, 9, planes=2, lanes=9, codebook="index"), (3, 3), (1, 1), (1, 1, 1, 1), book=(1, words))
+    b.threshold()
+    b.conv(6, Engine(3, 5, 9, lanes=27, memory="block", codebook="index"), (3, 3), (1, 1), (1, 1, 1, 1), book=(5, words))
+    b.pool("max", (2, 2), (2, 2))
+    b.threshold(3)
+    b.conv(3, Engine(2, 4, 4, lanes=8, codebook="index"), book=(1, words))
+    return b.done(1)
 
 
 ALL = (conv_network, dense_network, mixed_network)

@@ -1,0 +1,102 @@
+"""Kernels as indices: the popcount of a PE that decodes them itself, and the row that stores them.
+
+Each kernel is a prefix chain of its own, so one index stands in place of its weights in every carry: with up to three bits that is still
+one LUT6, as with the fold counter of eight baked weights.
+"""
+
+import numpy as np
+from amaranth import Cat, Module, Value, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
+
+from bwnhw.blocks import Array
+from bwnhw.compressor import carries, counted, popcount_latency, prefix_parity
+from bwnhw.rtl.pe import Column, ProcessingElement
+from bwnhw.rtl.pipeline import constant, delay, words
+from bwnhw.rtl.popcount import Carries, Tree
+from bwnhw.rtl.row import Row, RowTables
+from bwnhw.tables import KernelTables
+
+Books = tuple[tuple[int, ...], ...]
+"""For every kernel its encoded codewords, in the order in which an index means them."""
+
+
+class KernelCarries(wiring.Component):
+    """The first level of a PE of kernels, without registers: an `odd` bit of weight 1 of each, and all carries, `high`, of weight 2.
+
+    Ports: `acts`, each kernel's lanes encoded by `compressor.prefix_parity`; `weights`, the indices; `odd`, `high`.
+    """
+
+    def __init__(self, books: Books, kernel: int) -> None:
+        self._parts = [Carries(kernel, book) for book in books]
+        self._kernel, self._bits = kernel, index_bits(books)
+        super().__init__({"acts": In(len(books) * kernel), "weights": In(len(books) * self._bits), "odd": Out(len(books)),
+                          "high": Out(len(books) * carries(kernel))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for number, part in enumerate(self._parts):
+            m.submodules[f"kernel_{number}"] = part
+            m.d.comb += [part.acts.eq(self.acts[number * self._kernel:(number + 1) * self._kernel]),
+                         part.fold.eq(self.weights[number * self._bits:(number + 1) * self._bits])]
+        high: list[Value] = [part.high for part in self._parts if carries(self._kernel)]
+        m.d.comb += [self.odd.eq(Cat(part.odd for part in self._parts)), self.high.eq(Cat(*high))]
+        return m
+
+
+class KernelPopcount(wiring.Component):
+    """`count` = number of lanes that match the kernels of `weights`, the indices, `latency` cycles later. One sum per cycle.
+
+    Ports: those of `KernelCarries` that go in, and `count`. `latency` may be more than it needs.
+    """
+
+    def __init__(self, books: Books, kernel: int, family: str, latency: int) -> None:
+        self._books, self._kernel, self._family, self._latency = books, kernel, family, latency
+        self._lanes = len(books) * kernel
+        super().__init__({"acts": In(self._lanes), "weights": In(len(books) * index_bits(books)), "count": Out(range(self._lanes + 1))})
+
+    @property
+    def latency(self) -> int:
+        """Cycles from acts and weights to count."""
+        return self._latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.carries = first = KernelCarries(self._books, self._kernel)
+        m.d.comb += [first.acts.eq(self.acts), first.weights.eq(self.weights)]
+        spent = popcount_latency(self._lanes, self._family, self._kernel)
+        bits: Value = Cat(first.odd, first.high)
+        if spent:
+            m.submodules.tree = tree = Tree(counted(self._lanes, self._kernel), self._family)
+            m.d.comb += tree.bits.eq(delay(m, bits, 1, "carries"))
+            bits = tree.count
+        m.d.comb += self.count.eq(delay(m, bits, self._latency - spent, "wait"))
+        return m
+
+
+class KernelRow(Row):
+    """A row that stores indices: by fold, those of each column in one memory, read beside the PE's fold register."""
+
+    def __init__(self, array: Array, tables: RowTables, kernels: KernelTables, number: int) -> None:
+        self._kernels, self._index = kernels, kernels.index[number]
+        super().__init__(array, tables)
+
+    def _processing(self, m: Module, column: Column, fold: int) -> ProcessingElement:
+        places = slice(column.first_lane // column.kernel, (column.first_lane + column.lanes) // column.kernel)
+        books = tuple(tuple(words(prefix_parity(book))) for book in self._kernels.codewords[places])
+        pe = ProcessingElement(column, fold, popcount=KernelPopcount(books, column.kernel, column.family, column.latency))
+        table = packed(self._index[:, places], index_bits(books))
+        width = len(books) * index_bits(books)
+        m.d.comb += pe.weights.eq(self._ahead(m, column, fold, table, width) if fold else constant(table[0], unsigned(width)))
+        return pe
+
+
+def index_bits(books: Books) -> int:
+    """Bits of an index into any of the books."""
+    return (len(books[0]) - 1).bit_length()
+
+
+def packed(index: NDArray[np.int64], bits: int) -> list[int]:
+    """Indices (depth, kernels) as one number per row, the first kernel's in the low bits."""
+    return [sum(int(entry) << bits * place for place, entry in enumerate(row)) for row in index]
