@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from bwnhw.families import FAMILIES
 
+DECODED = {6: 5, 4: 10}  # by inputs of a LUT: indices of so many bits and more are decoded in front of the carries, not in them
+
 
 @dataclass(frozen=True)
 class Counter:

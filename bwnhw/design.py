@@ -179,7 +179,7 @@ def _check_codebook(conv: Conv, source: Ints, engine: Engine, index: int) -> Non
         raise PlanError(f"{where} needs a folded engine, not an {engine.engine} one")
     if shape is None:
         raise PlanError(f"{where} needs a layer whose weights are constants from a codebook, but it has none or is loadable")
-    if shape.taps != conv.kernel or shape.words < 2 or conv.weights != BIPOLAR_WEIGHTS:
+    if shape.taps != conv.kernel or min(shape.words, prod(shape.taps)) < 2 or conv.weights != BIPOLAR_WEIGHTS:
         raise PlanError(f"{where} needs two or more codewords of whole kernels {conv.kernel} of ±1, not {shape.words} of {shape.taps}")
     taps = prod(shape.taps)
     if engine.taps != taps or engine.lanes % taps:

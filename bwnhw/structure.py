@@ -16,6 +16,7 @@ from bwnhw.compressor import adds_rows, after, carries, counted, levels, popcoun
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, blocks, delay, index_bits, memory
 from bwnhw.families import FAMILIES
+from bwnhw.kernel_bill import kernel_first, kernel_memory
 from bwnhw.loading import WORD, LoadTable, stage_load_tables
 from bwnhw.window_bill import window_bill
 
@@ -97,20 +98,25 @@ def _array(block: Array, family: str) -> Bill:
     row = Bill()
     skew = Part(0, fold * block.columns)
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
-        outputs, chain, registers = tree(lanes, block.popcount_latency, block.family, family)
+        outputs, chain, registers = tree(lanes, block.popcount_latency, block.family, family, block.kernel)
         row.part += registers + Part(outputs + _chain(chain, family), lanes + fold + behind.bit_length())
         if before:
             row.part += Part(_chain(behind.bit_length(), family))
-        _weights(row, block, lanes, family)
-        skew += _skew(lanes, column, family)
+        if block.codebook:
+            row.part += kernel_first(block.codebook, lanes, family)
+            row.part += kernel_memory(block.codebook, lanes, block.fold_depth, block.memory, family)
+            skew += _skew(block.kernel, column, family).times(lanes // block.kernel)
+        else:
+            _weights(row, block, lanes, family)
+            skew += _skew(lanes, column, family)
     _accumulator(row, block, family)
     row.part += _passing(block, family)
     features = Counter({name: count * block.pe for name, count in row.features.items()})
     features["array_edge"] += 1
     part = row.part.times(block.pe) + skew + _edges(block, family)
-    if block.memory == "block" and fold:
+    if (block.memory == "block" or block.codebook) and fold:
         part += Part(0, -fold * block.columns)  # the last row's fold counters address nothing below it
-    return Bill(part, features, block.pe * block.fold_depth * block.lanes)
+    return Bill(part, features, stored_bits(block))
 
 
 def _skew(lanes: int, column: int, family: str) -> Part:
@@ -157,6 +163,13 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
         # Leaves and multiplexers grow with the depth; of LUT4 no part of a leaf is wasted, since it merges with the multiplexer.
         row.features["rom_leaves"] += lanes * -(-depth // leaf) if wide else -(-lanes * depth // leaf)
         row.part += Part(free)
+
+
+def stored_bits(block: Array) -> int:
+    """Bits of weights that an array stores, or of indices and their codewords."""
+    stored = block.pe * block.fold_depth * block.lanes
+    book = block.codebook
+    return stored // block.kernel * book.index_bits + book.codebook_bits if book else stored
 
 
 def _marks(block: Array) -> int:

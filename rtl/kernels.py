@@ -1,7 +1,8 @@
 """Kernels as indices: the popcount of a PE that decodes them itself, and the row that stores them.
 
 Each kernel is a prefix chain of its own, so one index stands in place of its weights in every carry: with up to three bits that is still
-one LUT6, as with the fold counter of eight baked weights.
+one LUT6, as with the fold counter of eight baked weights. With four it is two and a wide multiplexer; from five on the weights are looked
+up first, one LUT6 each.
 """
 
 import numpy as np
@@ -11,9 +12,10 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from bwnhw.blocks import Array
-from bwnhw.compressor import carries, counted, popcount_latency, prefix_parity
+from bwnhw.compressor import DECODED, carries, counted, popcount_latency, prefix_parity
+from bwnhw.families import FAMILIES
 from bwnhw.rtl.pe import Column, ProcessingElement
-from bwnhw.rtl.pipeline import constant, delay, words
+from bwnhw.rtl.pipeline import constant, delay, lookup, words
 from bwnhw.rtl.popcount import Carries, Tree
 from bwnhw.rtl.row import Row, RowTables
 from bwnhw.tables import KernelTables
@@ -25,30 +27,47 @@ Books = tuple[tuple[int, ...], ...]
 class KernelCarries(wiring.Component):
     """The first level of a PE of kernels, without registers: an `odd` bit of weight 1 of each, and all carries, `high`, of weight 2.
 
-    Ports: `acts`, each kernel's lanes encoded by `compressor.prefix_parity`; `weights`, the indices; `odd`, `high`.
+    Ports: `acts`, each kernel's lanes encoded by `compressor.prefix_parity`; `weights`, the indices into `books`, or without these the
+    encoded weights; `odd`, `high`.
     """
 
-    def __init__(self, books: Books, kernel: int) -> None:
-        self._parts = [Carries(kernel, book) for book in books]
-        self._kernel, self._bits = kernel, index_bits(books)
-        super().__init__({"acts": In(len(books) * kernel), "weights": In(len(books) * self._bits), "odd": Out(len(books)),
-                          "high": Out(len(books) * carries(kernel))})
+    def __init__(self, count: int, kernel: int, books: Books = ()) -> None:
+        self._parts = [Carries(kernel, book) for book in books] or [Carries(kernel) for _ in range(count)]
+        self._kernel, self._width = kernel, index_bits(books) if books else kernel
+        super().__init__({"acts": In(count * kernel), "weights": In(count * self._width), "odd": Out(count),
+                          "high": Out(count * carries(kernel))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         for number, part in enumerate(self._parts):
             m.submodules[f"kernel_{number}"] = part
+            picked = part.fold if "fold" in part.signature.members else part.weights
             m.d.comb += [part.acts.eq(self.acts[number * self._kernel:(number + 1) * self._kernel]),
-                         part.fold.eq(self.weights[number * self._bits:(number + 1) * self._bits])]
-        high: list[Value] = [part.high for part in self._parts if carries(self._kernel)]
-        m.d.comb += [self.odd.eq(Cat(part.odd for part in self._parts)), self.high.eq(Cat(*high))]
+                         picked.eq(self.weights[number * self._width:(number + 1) * self._width])]
+        m.d.comb += [self.odd.eq(Cat(part.odd for part in self._parts)), self.high.eq(Cat(part.high for part in self._parts))]
+        return m
+
+
+class Decoder(wiring.Component):
+    """`weights`, encoded, of the kernels that the indices `index` mean. No registers."""
+
+    def __init__(self, books: Books, kernel: int) -> None:
+        self._books, self._kernel = books, kernel
+        super().__init__({"index": In(len(books) * index_bits(books)), "weights": Out(len(books) * kernel)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bits = index_bits(self._books)
+        found = [lookup(m, self.index[at * bits:(at + 1) * bits], book, unsigned(self._kernel), f"kernel_{at}")
+                 for at, book in enumerate(self._books)]
+        m.d.comb += self.weights.eq(Cat(*found))
         return m
 
 
 class KernelPopcount(wiring.Component):
     """`count` = number of lanes that match the kernels of `weights`, the indices, `latency` cycles later. One sum per cycle.
 
-    Ports: those of `KernelCarries` that go in, and `count`. `latency` may be more than it needs.
+    Ports: `acts`, each kernel's lanes encoded; `weights`; `count`. `latency` may be more than it needs.
     """
 
     def __init__(self, books: Books, kernel: int, family: str, latency: int) -> None:
@@ -63,8 +82,14 @@ class KernelPopcount(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.carries = first = KernelCarries(self._books, self._kernel)
-        m.d.comb += [first.acts.eq(self.acts), first.weights.eq(self.weights)]
+        beside = index_bits(self._books) >= DECODED[FAMILIES[self._family].lut_inputs]
+        m.submodules.carries = first = KernelCarries(len(self._books), self._kernel, () if beside else self._books)
+        weights: Value = self.weights
+        if beside:
+            m.submodules.decoder = decoder = Decoder(self._books, self._kernel)
+            m.d.comb += decoder.index.eq(weights)
+            weights = decoder.weights
+        m.d.comb += [first.acts.eq(self.acts), first.weights.eq(weights)]
         spent = popcount_latency(self._lanes, self._family, self._kernel)
         bits: Value = Cat(first.odd, first.high)
         if spent:

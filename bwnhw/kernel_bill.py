@@ -1,0 +1,39 @@
+"""What a PE of kernels that are stored as indices costs: the decoding first level, and the memory of the indices."""
+
+from bwnhw.compressor import DECODED, carries
+from bwnhw.fabric import Part, blocks
+from bwnhw.families import FAMILIES
+from bwnhw.network import CodebookShape
+
+LUT4_OF_TAPS = (1, 1, 1, 13 / 9, 2, 38 / 9, 88 / 9)  # by index bits, per tap: measured on single PEs of random codebooks (nine taps)
+
+
+def kernel_first(book: CodebookShape, lanes: int, family: str) -> Part:
+    """The first level of `lanes` lanes: carries and one odd bit per kernel, each a function of three lanes and the index."""
+    taps, bits = _taps(book), book.index_bits
+    if FAMILIES[family].lut_inputs == 4:
+        return Part(round(lanes * LUT4_OF_TAPS[min(bits, len(LUT4_OF_TAPS) - 1)]))
+    if bits >= DECODED[FAMILIES[family].lut_inputs]:
+        luts = (taps << max(0, bits - FAMILIES[family].lut_inputs)) + carries(taps) + 1
+    else:
+        luts = carries(taps) * (2 if bits == 4 else 1) + 1
+    return Part(luts).times(lanes // taps)
+
+
+def kernel_memory(book: CodebookShape, lanes: int, depth: int, memory: str, family: str) -> Part:
+    """The memory of the indices of `lanes` lanes: a table in LUTs with its read register, or block RAM; wires at depth 1."""
+    width = lanes // _taps(book) * book.index_bits
+    if depth == 1:
+        return Part()
+    if memory == "block":
+        return Part(0, 0, blocks(depth, width, family))
+    leaves = -(-depth >> FAMILIES[family].lut_inputs)
+    if FAMILIES[family].lut_inputs == 6:  # beyond two wide multiplexers a LUT joins four results
+        return Part(width * (leaves + (leaves > 4) * -(-leaves // 16)) if depth > 2 else 0, width)
+    return Part(width * (2 * leaves - 1) if depth > 2 else 0, width)
+
+
+def _taps(book: CodebookShape) -> int:
+    """Lanes of a kernel."""
+    height, width = book.taps
+    return height * width
