@@ -172,6 +172,12 @@ def _check_engine(conv: Conv, source: Ints, engine: Engine, index: int) -> None:
         raise PlanError(f"node {index}: the array takes unsigned codes with value a or 2a + c, not {conv.value[0]}a in {source.lo}..")
 
 
+def indexable(conv: Conv) -> bool:
+    """Whether an array can store the conv's kernels as indices: a choice of two or more whole kernels of ±1, of two taps or more."""
+    shape = conv.codebook
+    return shape is not None and shape.taps == conv.kernel and min(shape.words, prod(shape.taps)) > 1 and conv.weights == BIPOLAR_WEIGHTS
+
+
 def _check_codebook(conv: Conv, source: Ints, engine: Engine, index: int) -> None:
     """What an array that stores indices asks of the layer and of its folding."""
     shape, where = conv.codebook, f"node {index}: codebook 'index'"
@@ -179,7 +185,7 @@ def _check_codebook(conv: Conv, source: Ints, engine: Engine, index: int) -> Non
         raise PlanError(f"{where} needs a folded engine, not an {engine.engine} one")
     if shape is None:
         raise PlanError(f"{where} needs a layer whose weights are constants from a codebook, but it has none or is loadable")
-    if shape.taps != conv.kernel or min(shape.words, prod(shape.taps)) < 2 or conv.weights != BIPOLAR_WEIGHTS:
+    if not indexable(conv):
         raise PlanError(f"{where} needs two or more codewords of whole kernels {conv.kernel} of ±1, not {shape.words} of {shape.taps}")
     taps = prod(shape.taps)
     if engine.taps != taps or engine.lanes % taps:

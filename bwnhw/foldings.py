@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from bwnhw.blocks import Stage, Upsize
-from bwnhw.design import Flow, lay_stage, resize
+from bwnhw.design import Flow, indexable, lay_stage, resize
 from bwnhw.network import Conv, Ints, Network, Node, Topology, topology_of
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, stage_resources
@@ -45,6 +45,16 @@ def widest(conv: Conv, source: Ints) -> Engine:
 def unrolled(conv: Conv, source: Ints) -> Engine:
     """The engine that is made of its weights: one output pixel per cycle, whatever the planes."""
     return replace(widest(conv, source), engine="unrolled")
+
+
+def indexed(conv: Conv, source: Ints, chosen: Engine) -> Engine | None:
+    """The same folding with kernels stored as indices, as many whole kernels in one PE as `PE_LANES` allows; None where it can't be."""
+    taps = conv.kernel[0] * conv.kernel[1]
+    together = chosen.taps == taps and (chosen.simd == source.channels or conv.codebook is not None and conv.codebook.books == 1)
+    if not (indexable(conv) and together and chosen.engine == "folded"):
+        return None
+    columns = -(-chosen.simd // max(1, PE_LANES // taps))
+    return replace(chosen, lanes=taps * -(-chosen.simd // columns), codebook="index")
 
 
 def beats(conv: Conv, source: Ints, chosen: Engine) -> int:

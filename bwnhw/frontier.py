@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bwnhw.blocks import Design, Port
 from bwnhw.design import Flow
 from bwnhw.errors import PlanError
-from bwnhw.foldings import Segment, beats, engines, lay, resizing, trail, unrolled, widest
+from bwnhw.foldings import Segment, beats, engines, indexed, lay, resizing, trail, unrolled, widest
 from bwnhw.network import Conv, Ints, Network, Topology, topology_of
 from bwnhw.pareto import pareto
 from bwnhw.plan import Engine, Plan
@@ -60,8 +60,8 @@ class _Layer:
 class Chain:
     """The segments of a topology, each laid out once per engine, and the dynamic program over them.
 
-    `network`: with its values layers may be unrolled too, those that `bwnhw.unrolled.unrollable` allows. `empty`: the plan without
-    engines, whose family, port and clock all plans share.
+    `network`: with its values layers may be unrolled too, those that `bwnhw.unrolled.unrollable` allows, or store kernels as indices.
+    `empty`: the plan without engines, whose family, port and clock all plans share.
     """
 
     def __init__(self, network: Network | Topology, empty: Plan, fixed: Mapping[int, Engine]) -> None:
@@ -174,11 +174,16 @@ class Chain:
 
     def _candidates(self, index: int, conv: Conv, source: Ints, pace: int, fewest: int | None) -> Iterator[tuple[Engine, Segment]]:
         """The engines to try for a conv, the fixed one or all, with their segments."""
-        some = [self._fixed[index]] if index in self._fixed else [*engines(conv, source, pace, fewest), *self._also(index)]
-        for chosen in some:
+        for chosen in [self._fixed[index]] if index in self._fixed else self._free(index, conv, source, pace, fewest):
             segment = self._segment(index, chosen)
             if segment.pace <= pace:
                 yield chosen, segment
+
+    def _free(self, index: int, conv: Conv, source: Ints, pace: int, fewest: int | None) -> list[Engine]:
+        """All engines to try: of a network also those that know its weights or its codebook, which a topology's values may change."""
+        folded = list(engines(conv, source, pace, fewest))
+        indices = [indexed(conv, source, chosen) for chosen in folded] if isinstance(self._network, Network) else []
+        return [*folded, *filter(None, indices), *self._also(index)]
 
     def _also(self, index: int) -> list[Engine]:
         """The unrolled engine of a conv, if it may have one."""

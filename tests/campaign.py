@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from random_foldings import draw_plan, some_unrolled
+from random_foldings import draw_plan, some_indexed, some_unrolled
 from random_networks import Knobs, draw_graph, draw_images
 
 from bwnhw import golden, reference
@@ -80,7 +80,8 @@ def check_network(seed: int, index: int, cache: Path, folder: Path) -> dict[str,
     model = to_bytes(drawn.graph)
     graph = from_bytes(model, "drawn")
     network = lower(graph)
-    plan = some_unrolled(rng, network.topology, draw_plan(rng, network.topology))
+    folded = some_indexed(rng, network.topology, draw_plan(rng, network.topology))
+    plan = some_unrolled(rng, network.topology, folded)
     codes = encode(network, images)
     expected = golden.run(network, codes)
     for node, (slow, fast) in enumerate(zip(reference.run(network, codes), expected, strict=True)):

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from bwnhw.blocks import Design, Window
 from bwnhw.design import design
+from bwnhw.foldings import indexed
 from bwnhw.network import (
     BIPOLAR_WEIGHTS,
     ArgMax,
+    Codebook,
+    CodebookShape,
     Conv,
     ConvParams,
     Input,
@@ -50,7 +53,10 @@ def _conv(draw: st.DrawFn, index: int, source: Ints) -> tuple[Conv, Engine]:
     engine = Engine(draw(st.integers(1, channels)), draw(st.integers(1, source.channels)),
                     draw(st.integers(1, kernel[0] * kernel[1])), planes, draw(st.integers(1, 8)))
     value = (2, -source.hi) if source.hi == 1 else (1, 0)
-    return Conv((index - 1,), out, kernel, stride, pads, BIPOLAR_WEIGHTS, value), engine
+    book = CodebookShape(draw(st.integers(2, 6)), draw(st.sampled_from([1, source.channels])), kernel) if draw(st.booleans()) else None
+    conv = Conv((index - 1,), out, kernel, stride, pads, BIPOLAR_WEIGHTS, value, book)
+    whole = replace(engine, taps=kernel[0] * kernel[1], simd=source.channels)
+    return conv, indexed(conv, source, whole) or engine
 
 
 @st.composite
@@ -88,7 +94,8 @@ def with_values(topology: Topology) -> Network:
         if isinstance(node, Conv):
             shape = (node.out.channels, topology.nodes[node.src[0]].out.channels, *node.kernel)
             row = np.where(rng.random(node.out.channels) < 0.3, 0, np.arange(node.out.channels))
-            params.append(ConvParams(rng.choice([-1, 1], shape).astype(np.int8)[row]))
+            book = _codebook(node.codebook, shape[:2], rng) if node.codebook else None
+            params.append(ConvParams(book.weights if book else rng.choice([-1, 1], shape).astype(np.int8)[row], book))
         elif isinstance(node, Threshold):
             levels = np.sort(rng.integers(-4, 5, (node.out.channels, node.out.hi)), axis=1)
             params.append(ThresholdParams(levels, (rng.random(node.out.channels) < 0.5) & node.flips))
@@ -97,6 +104,10 @@ def with_values(topology: Topology) -> Network:
         else:
             params.append(None)
     return Network(topology, tuple(params), (None,) * len(params))
+
+
+def _codebook(shape: CodebookShape, kernels: tuple[int, int], rng: np.random.Generator) -> Codebook:
+    return Codebook(rng.choice([-1, 1], (shape.books, shape.words, *shape.taps)).astype(np.int8), rng.integers(0, shape.words, kernels))
 
 
 @st.composite

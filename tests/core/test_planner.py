@@ -19,9 +19,22 @@ from bwnhw.cycles import cycles, stage_beats
 from bwnhw.depths import least_depths
 from bwnhw.design import design
 from bwnhw.errors import PlanError
-from bwnhw.foldings import engines, lag, pace, unrolled, widest
+from bwnhw.foldings import engines, indexed, lag, pace, unrolled, widest
 from bwnhw.frontier import NO_LIMIT, Chain
-from bwnhw.network import BIPOLAR_WEIGHTS, Conv, ConvParams, Input, Ints, Network, Node, Pool, Threshold, Topology, topology_of
+from bwnhw.network import (
+    BIPOLAR_WEIGHTS,
+    CodebookShape,
+    Conv,
+    ConvParams,
+    Input,
+    Ints,
+    Network,
+    Node,
+    Pool,
+    Threshold,
+    Topology,
+    topology_of,
+)
 from bwnhw.plan import Engine, Plan, from_json, to_json
 from bwnhw.planner import (
     BRAM_LUTS,
@@ -139,12 +152,17 @@ def whole(laid: Design, network: Network | None = None) -> Whole:
                  resizing + sum(map(lag, laid.stages)))
 
 
+def candidates(conv: Conv, source: Ints, interval: int, fewest: int) -> list[Engine]:
+    """Every engine to try for a conv whose weights are known."""
+    folded = list(engines(conv, source, interval, fewest))
+    return [*folded, *filter(None, (indexed(conv, source, one) for one in folded)), unrolled(conv, source)]
+
+
 def every_plan(network: Network, lanes: int, interval: int, fewest: int) -> list[Whole] | None:
-    """All combinations of the candidates, unrolled ones too; None where they are too many."""
+    """All combinations of the candidates, unrolled ones and those that store kernels as indices too; None where they are too many."""
     topology = network.topology
     convs = [(index, node, topology.nodes[index - 1].out) for index, node in enumerate(topology.nodes) if isinstance(node, Conv)]
-    choices = [[(index, engine) for engine in (*engines(node, source, interval, fewest), unrolled(node, source))]
-               for index, node, source in convs]
+    choices = [[(index, engine) for engine in candidates(node, source, interval, fewest)] for index, node, source in convs]
     if not convs or prod(map(len, choices)) > 500:
         return None
     return [whole(design(topology, Plan(chosen, lanes)), network) for chosen in product(*choices)]
@@ -259,3 +277,16 @@ def test_large_layers_are_not_looked_at_unrolled() -> None:
     nodes = list(network.topology.nodes)
     nodes[3] = replace(nodes[3], out=replace(nodes[3].out, hi=3))  # inputs of two bits
     assert not unrollable(replace(network, topology=Topology(tuple(nodes))), 4)
+
+
+def test_stores_indices_where_that_is_cheaper() -> None:
+    """Of a network that has codebooks; from a topology alone, as for loadable weights, it doesn't."""
+    nodes = list(lenet().nodes)
+    for index in (4, 7):
+        nodes[index] = replace(nodes[index], codebook=CodebookShape(4, 1, (3, 3)))
+    network = with_values(Topology(tuple(nodes)))
+    stored, chosen = cheapest(network.topology, 6272), cheapest(network, 6272)
+    assert {engine.codebook for _, engine in stored.engines} == {"none"}
+    assert "index" in {engine.codebook for _, engine in chosen.engines}
+    assert of(network, chosen).price < of(network, stored).price
+    assert from_json(to_json(chosen)) == chosen
