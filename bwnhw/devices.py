@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Protocol
 
 from bwnhw.errors import FitError, InputError
+from bwnhw.families import FAMILIES
 
 ROUTABLE = 0.7  # the share of a device's LUTs that the planner fills: fuller ones are hard to route
 
@@ -71,7 +72,9 @@ def find(name: str) -> Device:
 
 def uses(device: Device, sized: Sized) -> tuple[Use, ...]:
     """What a design takes of every resource of a device that it uses at all."""
-    return (Use("LUT", sized.luts, device.luts), Use("FF", sized.ffs, device.ffs), Use("block RAM", sized.brams, device.brams))
+    family = FAMILIES[device.family]
+    cells = (Use("logic cell", family.cells(sized.luts, sized.ffs), device.luts),) if family.packed is not None else ()
+    return (Use("LUT", sized.luts, device.luts), Use("FF", sized.ffs, device.ffs), *cells, Use("block RAM", sized.brams, device.brams))
 
 
 def judge(device: Device, sized: Sized) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bwnhw.blocks import Design, Stage, Unrolled
+from bwnhw.clock import FAMILY as MODELLED
+from bwnhw.clock import Clock, clock
 from bwnhw.cycles import StageCycles, cycles, stage_beats
 from bwnhw.design import design
 from bwnhw.foldings import pace
@@ -51,7 +53,10 @@ class LayerEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A whole design: `latency` and `interval` in cycles (exact), resources on `family` (estimated), and its layers."""
+    """A whole design: `latency` and `interval` in cycles (exact), resources on `family` (estimated), and its layers.
+
+    `fastest`: the greatest clock and what limits it (estimated); None on families whose clock isn't modelled.
+    """
 
     family: str
     clock_mhz: float
@@ -62,6 +67,7 @@ class Estimate:
     brams: int
     weight_bits: int
     layers: tuple[LayerEstimate, ...]
+    fastest: Clock | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -71,9 +77,14 @@ class Estimate:
     def to_json(self) -> dict[str, Any]:
         """Under the names of `bwnhw run --json`; measured and synthesised numbers are None."""
         return {**_numbers(self, self.family), "images_per_second": {"value": self.images_per_second, "clock_mhz": self.clock_mhz},
+                "fmax_mhz": self._fmax(),
                 "layers": [{"name": layer.name, "nodes": list(layer.nodes), "pe": layer.pe, "simd": layer.simd, "fold": layer.fold,
                             "first_output_cycle": layer.first, "busy_cycles": layer.busy, **_numbers(layer, self.family)}
                            for layer in self.layers]}
+
+    def _fmax(self) -> dict[str, Any]:
+        fastest = self.fastest
+        return {"estimated": fastest and fastest.fmax_mhz, "placed": None, "limited_by": fastest and [fastest.stage, fastest.block]}
 
 
 def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Estimate:
@@ -86,7 +97,8 @@ def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Es
     timed, sized = cycles(laid), resources(laid, family, network if isinstance(network, Network) else None)
     layers = tuple(_layer(stage, plan, timing, size, beats)
                    for stage, timing, size, beats in zip(laid.stages, timed.stages, sized.stages, _beats_in(laid), strict=True))
-    return Estimate(family, plan.clock_mhz, timed.latency, timed.interval, sized.luts, sized.ffs, sized.brams, sized.weight_bits, layers)
+    return Estimate(family, plan.clock_mhz, timed.latency, timed.interval, sized.luts, sized.ffs, sized.brams, sized.weight_bits, layers,
+                    clock(laid) if family == MODELLED else None)
 
 
 def _layer(stage: Stage, plan: Plan, timing: StageCycles, size: StageResources, beats: int) -> LayerEstimate:

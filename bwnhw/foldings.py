@@ -17,7 +17,7 @@ ROOM = 2  # foldings with more than this many times the lanes that the interval 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of the chain that one engine shapes, without the resizers in front: `luts` and 18-kbit `brams` of its stages.
+    """A stretch of the chain that one engine shapes, without the resizers in front: `luts` (iCE40: logic cells) and `brams` of its stages.
 
     `pace`: cycles per image of its slowest stage; `lag`: cycles from its last input word to its last output beat at full speed, summed
     over its stages; `flow`: the stream behind it.
@@ -101,7 +101,7 @@ def lay(network: Network | Topology, index: int, chosen: Engine, family: str) ->
     stage, flow = lay_stage(topology.nodes, index, fed, Plan(((index, chosen),), family=family), 0)
     behind = trail(topology.nodes, stage.nodes[-1] + 1, flow, family)
     size = stage_resources(stage, family, network if isinstance(network, Network) else None)
-    return Segment(size.luts + behind.luts, size.brams + behind.brams, max(pace(stage, 0), behind.pace), lag(stage) + behind.lag,
+    return Segment(size.cells + behind.luts, size.brams + behind.brams, max(pace(stage, 0), behind.pace), lag(stage) + behind.lag,
                    behind.flow)
 
 
@@ -112,7 +112,7 @@ def trail(nodes: tuple[Node, ...], index: int, flow: Flow, family: str) -> Segme
     while index < len(nodes) and not isinstance(nodes[index], Conv):
         stage, after = lay_stage(nodes, index, flow, Plan((), family=family), 0)
         size = stage_resources(stage, family)
-        found = Segment(found.luts + size.luts, found.brams + size.brams, max(found.pace, pace(stage, flow.ints.pixels * flow.groups)),
+        found = Segment(found.luts + size.cells, found.brams + size.brams, max(found.pace, pace(stage, flow.ints.pixels * flow.groups)),
                         found.lag + lag(stage), after)
         index, flow = stage.nodes[-1] + 1, after
     return found
@@ -140,7 +140,7 @@ def lag(stage: Stage) -> int:
 def resizing(flow: Flow, simd: int, family: str) -> tuple[int, int]:
     """Estimated LUTs of the resizers between a flow and an engine, and the cycles that a last word needs through them."""
     blocks = resize(flow.lanes, flow.groups, simd, -(-flow.ints.channels // simd), flow.ints.bits)
-    return (sum(block_resources(block, family).luts for block in blocks),
+    return (sum(block_resources(block, family).cells for block in blocks),
             sum(1 if isinstance(block, Upsize) else block.ratio for block in blocks))
 
 

@@ -170,7 +170,7 @@ class Chain:
     def _shell(self, flow: Flow) -> int:
         """LUTs of what stands between the ports and the stages."""
         output = Port(flow.lanes, flow.ints.bits, flow.ints.pixels * flow.groups, flow.ints.signed)
-        return resources(Design(self._input, (), output), self._family).shell.luts
+        return resources(Design(self._input, (), output), self._family).shell.cells
 
     def _candidates(self, index: int, conv: Conv, source: Ints, pace: int, fewest: int | None) -> Iterator[tuple[Engine, Segment]]:
         """The engines to try for a conv, the fixed one or all, with their segments."""

@@ -27,7 +27,7 @@ STEP = 1.3  # from one pace tried to the next, until one fits
 
 @dataclass(frozen=True)
 class Budget:
-    """What a plan may take at most: LUTs and 18-kbit block RAMs of a family; None is as many as it likes."""
+    """What a plan may take at most: LUTs (iCE40: logic cells) and block RAMs of a family; None is as many as it likes."""
 
     luts: int | None = None
     brams: int | None = None

@@ -20,13 +20,14 @@ from bwnhw.unrolled import unrolled_bill
 @dataclass(frozen=True)
 class BlockResources:
     """One block: `kind` is its class in `bwnhw.blocks`, "Credits", "LoadChain" or "Shell"; `brams` are block RAMs of 18 kbit
-    (ice40: 4); all numbers are estimates."""
+    (ice40: 4); `cells` is what it takes of a device's LUTs (`Family.cells`); all numbers are estimates."""
 
     kind: str
     luts: int
     ffs: int
     brams: int
     weight_bits: int
+    cells: int
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class StageResources:
     def weight_bits(self) -> int:
         """Bits of weights that are stored, padding of the folding included."""
         return sum(block.weight_bits for block in self.blocks)
+
+    @property
+    def cells(self) -> int:
+        """What it takes of a device's LUTs: on iCE40 logic cells."""
+        return sum(block.cells for block in self.blocks)
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,8 @@ def _sized(kind: str, found: Bill, family: str) -> BlockResources:
     if unknown:
         raise PlanError(f"resources: the cost of {unknown[0]} must be in coefficients.json, but it was never measured on {family}")
     luts = found.part.luts + sum(costs[name] * count for name, count in found.features.items() if count)
-    return BlockResources(kind, round(luts), found.part.ffs, found.part.brams, found.weight_bits)
+    return BlockResources(kind, round(luts), found.part.ffs, found.part.brams, found.weight_bits,
+                          FAMILIES[family].cells(round(luts), found.part.ffs))
 
 
 @cache

@@ -33,6 +33,9 @@ def estimated(estimate: Estimate) -> None:
     console.table(f"Estimated for {estimate.family} (cycles are exact; LUT, FF and {kbits}-kbit block RAM are estimates)",
                   ("layer", "PE", "SIMD", "fold", "first", "latency", "interval", "LUT", "FF", "BRAM", "weight bits"), [*rows, whole])
     console.line(f"{estimate.images_per_second:,.0f} images/s at {estimate.clock_mhz:g} MHz")
+    if estimate.fastest:
+        fastest = estimate.fastest
+        console.line(f"{fastest.fmax_mhz:g} MHz at most (estimated), limited by the {fastest.block} of {fastest.stage}")
 
 
 def foldings(topology: Topology, plan: Plan) -> None:
@@ -123,7 +126,7 @@ def with_placement(result: Mapping[str, Any], found: "Placed") -> dict[str, Any]
     """A result with what nextpnr found."""
     counts = {"luts": found.luts, "ffs": found.ffs, "brams": found.brams}
     return {**result, **{name: {**result[name], "placed": count, "device": found.device} for name, count in counts.items()},
-            "fmax_mhz": {"placed": found.fmax_mhz, "device": found.device}}
+            "fmax_mhz": {**result["fmax_mhz"], "placed": found.fmax_mhz, "device": found.device}}
 
 
 def with_simulation(result: Mapping[str, Any], found: "SimResult", accuracy: float | None, lanes: Mapping[str, float]) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from bwnhw.clock import ROUTE, ROUTE_MORE
 from bwnhw.families import FAMILIES
 
 pytest.importorskip("scipy")
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from calibrate_resources import fitted  # noqa: E402  # the path above is its folder
+import clock_accuracy  # noqa: E402  # the path above is its folder
+from calibrate_resources import fitted  # noqa: E402
 
 COUNTS = json.loads((BENCHMARKS / "calibration_counts.json").read_text())["counts"]
 COEFFICIENTS = json.loads((BENCHMARKS.parent / "bwnhw" / "coefficients.json").read_text())["luts"]
@@ -42,3 +44,17 @@ def test_error_over_whole_designs_is_as_documented(family: str, mean: float, wor
         errors.append(abs(sum(row["estimated"]["luts"] for row in mine) / sum(row["luts"] for row in mine) - 1))
     assert sum(errors) / len(errors) < mean
     assert max(errors) < worst
+
+
+PLACES = json.loads((BENCHMARKS / "clock_places.json").read_text())
+
+
+def test_routing_delays_follow_from_the_placed_designs() -> None:
+    found = clock_accuracy.fitted(PLACES)
+    assert found == pytest.approx((ROUTE, ROUTE_MORE), abs=0.01)
+    assert clock_accuracy.fitted({**PLACES, "4": {"fmax_mhz": 60.0}}) != pytest.approx(found, abs=0.05)
+
+
+def test_the_clock_of_designs_held_out_is_within_its_error() -> None:
+    errors = [abs(clock_accuracy.compared(PLACES, seed)["error"]) for seed in clock_accuracy.HELD_OUT]
+    assert max(errors) <= clock_accuracy.MOST
