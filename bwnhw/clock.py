@@ -7,7 +7,6 @@ placed designs: docs/estimates.md states the error.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, log, log2
 from typing import Any
 
 from bwnhw.blocks import Array, Best, Design, Fifo, Reduce, Scaler, Stage, Thresholds, Unrolled, Window
@@ -16,34 +15,26 @@ from bwnhw.fabric import index_bits, memory
 FAMILY = "ecp5"
 REGISTER, BLOCK_RAM = 0.52, 5.83  # ns from the clock to the output
 LUT, CHAIN, CHAIN_BIT, INTO_REGISTER = 0.24, 0.89, 0.035, 0.13  # ns; a chain's is into it and out of it
-ROUTE, ROUTE_MORE = 0.681, 0.985  # ns in front of every LUT and chain, and once a way
+ROUTE, ROUTE_MORE = 0.738, 0.251  # ns in front of every LUT and chain, and once a way
 BANK = 16  # words of a piece of distributed RAM
 
 
 @dataclass(frozen=True)
 class Way:
-    """LUTs and carry chains one behind the other between two registers, bits of the chains, and whether it begins at a block RAM.
+    """LUTs and carry chains one behind the other between two registers, bits of the chains, and whether it begins at a block RAM."""
 
-    `luts` and `chains` may be means, and so fractions.
-    """
-
-    luts: float = 0
+    luts: int = 0
     chains: float = 0
-    bits: float = 0
+    bits: int = 0
     block_ram: bool = False
 
     def __add__(self, other: "Way") -> "Way":
         return Way(self.luts + other.luts, self.chains + other.chains, self.bits + other.bits, self.block_ram or other.block_ram)
 
-    @property
-    def cells(self) -> float:
-        """Nanoseconds in cells."""
-        return (BLOCK_RAM if self.block_ram else REGISTER) + LUT * self.luts + CHAIN * self.chains + CHAIN_BIT * self.bits + INTO_REGISTER
-
-    @property
-    def hops(self) -> float:
-        """Nets that must be routed, the last one apart."""
-        return self.luts + self.chains
+    def period(self, route: float = ROUTE, more: float = ROUTE_MORE) -> float:
+        """Nanoseconds: `route` in front of every LUT and chain, `more` once."""
+        cells = LUT * self.luts + CHAIN * self.chains + CHAIN_BIT * self.bits
+        return (BLOCK_RAM if self.block_ram else REGISTER) + cells + INTO_REGISTER + more + route * (self.luts + self.chains)
 
 
 @dataclass(frozen=True)
@@ -57,18 +48,18 @@ class Clock:
 
 def clock(design: Design) -> Clock:
     """The estimate for a design on ECP5."""
-    stage, block, way = longest(design)
-    return Clock(round(1000 / (way.cells + ROUTE_MORE + ROUTE * way.hops), 1), stage, block)
+    stage, block, way = max(ways(design), key=lambda one: one[2].period())
+    return Clock(round(1000 / way.period(), 1), stage, block)
 
 
-def longest(design: Design) -> tuple[str, str, Way]:
-    """The longest way of a design, with the stage and the block that it is in."""
+def ways(design: Design) -> list[tuple[str, str, Way]]:
+    """The longest ways of every block: the stage's name, the block's kind, the way."""
     found = []
     feeding = Way()  # out of the FIFO in front
     for stage in design.stages:
         found += [(stage.name, kind, way) for kind, way in _ways(stage, feeding)]
         feeding = _read(stage.fifo)
-    return max(found, key=lambda one: one[2].cells + ROUTE_MORE + ROUTE * one[2].hops)
+    return found
 
 
 def _ways(stage: Stage, feeding: Way) -> list[tuple[str, Way]]:
@@ -116,7 +107,7 @@ def _array(block: Array) -> Way:
     """From the fold counter over a weight to the first carries, or around the accumulator."""
     weights = Way(2, block_ram=True) if block.memory == "block" and block.fold_depth > 1 else Way(_table(block.fold_depth) + 2)
     around = Way(2, 1, block.acc_bits)
-    return max(weights, around, key=lambda way: way.cells + way.hops)
+    return max(weights, around, key=Way.period)
 
 
 def _unrolled(block: Unrolled) -> Way:
@@ -133,15 +124,19 @@ def _thresholds(block: Thresholds) -> Way:
 
 
 def _scaler(block: Scaler) -> Way:
-    """The product's rows, three to two until a chain adds the last: with a constant half of them are there."""
-    rows = block.mult_bits if block.groups > 1 else block.mult_bits / 2
-    return Way(max(0, ceil(log(rows / 2, 1.5))), 1, block.out_bits)
+    """A row of the product for each bit of the value, added up by LUTs until a chain adds the last two; of a constant about half the bits
+    are there. A table of more than a few factors stands in front."""
+    rows = block.bits if block.groups > 1 else block.mult_bits // 2
+    return Way(rows // 2 + 1 + (_table(block.groups) if block.groups > 4 else 0), 1, block.out_bits)
 
 
 def _best(block: Best) -> Way:
-    """A tournament: in each round a comparison, whose carry comes out through a cell of its own, and a multiplexer."""
-    rounds = log2(block.lanes) if block.lanes > 1 else 0
-    return Way(2 * rounds + 1, max(0, 2 * rounds - 1), block.bits * rounds)
+    """A tournament: in each round a comparison and a multiplexer. The last carry of a whole number of cells often comes out through one
+    more."""
+    way = Way(1)
+    for _ in range(index_bits(block.lanes)):
+        way += Way(2, 1 if block.bits % 2 else 1.5, block.bits)
+    return way
 
 
 def _table(entries: int) -> int:

@@ -35,7 +35,7 @@ class Family:
     a block RAM by itself reads what was there before a write in the same cycle; else its ports don't know of each other, Yosys compares the
     addresses and brings a word round, and this is the LUTs that it takes per bit of an address.
     `packed`: None where LUTs and flip-flops of a device don't compete; else a logic cell holds one of each, and this is the share of LUTs
-    whose flip-flop is in the same cell (seen by nextpnr and in netlists of three designs: 0.36 to 0.46).
+    whose flip-flop is in the same cell (0.25 and 0.40 in two designs that nextpnr placed).
     """
 
     lut_inputs: int
@@ -62,5 +62,5 @@ _18_KBIT = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 FAMILIES: Mapping[str, Family] = MappingProxyType({
     "xc7": Family(6, 1, 3, LutRam(((32, 6, 4), (64, 3, 4)), 1, 0, Fraction(1, 3), 0.3, 41.4), 18, _18_KBIT, None),
     "ecp5": Family(4, 2, None, LutRam(((16, 4, 6),), 2, 2, Fraction(3, 4), 2.5, 109.0), 18, _18_KBIT, Fraction(1, 2)),
-    "ice40": Family(4, 1, None, None, 4, ((256, 16), (512, 8), (1024, 4), (2048, 2)), Fraction(1), 0.41),
+    "ice40": Family(4, 1, None, None, 4, ((256, 16), (512, 8), (1024, 4), (2048, 2)), Fraction(1), 0.33),
 })

