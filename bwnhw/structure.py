@@ -161,7 +161,10 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
         row.features["rom_merged"] += lanes
     else:
         # Leaves and multiplexers grow with the depth; of LUT4 no part of a leaf is wasted, since it merges with the multiplexer.
-        row.features["rom_leaves"] += lanes * -(-depth // leaf) if wide else -(-lanes * depth // leaf)
+        if wide:
+            row.features["rom_leaves"] += lanes * -(-depth // leaf)
+        else:  # what stands behind a leaf depends on how many address bits it doesn't have
+            row.features[f"rom_{min(1 << index_bits(depth), 16 * leaf)}"] += -(-lanes * depth // leaf)
         row.part += Part(free)
 
 
