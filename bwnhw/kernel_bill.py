@@ -1,7 +1,7 @@
 """What a PE of kernels that are stored as indices costs: the decoding first level, and the memory of the indices."""
 
 from bwnhw.compressor import DECODED, carries
-from bwnhw.fabric import Part, blocks
+from bwnhw.fabric import Part, blocks, delay
 from bwnhw.families import FAMILIES
 from bwnhw.network import CodebookShape
 
@@ -20,17 +20,24 @@ def kernel_first(book: CodebookShape, lanes: int, family: str) -> Part:
     return Part(luts).times(lanes // taps)
 
 
-def kernel_memory(book: CodebookShape, lanes: int, depth: int, memory: str, family: str) -> Part:
-    """The memory of the indices of `lanes` lanes: a table in LUTs with its read register, or block RAM; wires at depth 1."""
+def kernel_memory(book: CodebookShape, lanes: int, column: int, depth: int, memory: str, family: str) -> Part:
+    """The memory of the indices of the `lanes` lanes of a row's column: a table in LUTs with its read register; where it is in block RAM,
+    which all columns share (`shared_memory`), the line from there; wires at depth 1."""
     width = lanes // _taps(book) * book.index_bits
     if depth == 1:
         return Part()
     if memory == "block":
-        return Part(0, 0, blocks(depth, width, family))
+        return delay(width, column, family)
     leaves = -(-depth >> FAMILIES[family].lut_inputs)
     if FAMILIES[family].lut_inputs == 6:  # beyond two wide multiplexers a LUT joins four results
         return Part(width * (leaves + (leaves > 4) * -(-leaves // 16)) if depth > 2 else 0, width)
     return Part(width * (2 * leaves - 1) if depth > 2 else 0, width)
+
+
+def shared_memory(book: CodebookShape, lanes: int, depth: int, memory: str, family: str) -> Part:
+    """The block RAM of the indices of a row of `lanes` lanes, if that is what holds them."""
+    width = lanes // _taps(book) * book.index_bits
+    return Part(0, 0, blocks(depth, width, family)) if memory == "block" and depth > 1 else Part()
 
 
 def _taps(book: CodebookShape) -> int:

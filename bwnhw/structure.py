@@ -16,7 +16,7 @@ from bwnhw.compressor import adds_rows, after, carries, counted, levels, popcoun
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, blocks, delay, index_bits, memory
 from bwnhw.families import FAMILIES
-from bwnhw.kernel_bill import kernel_first, kernel_memory
+from bwnhw.kernel_bill import kernel_first, kernel_memory, shared_memory
 from bwnhw.loading import WORD, LoadTable, stage_load_tables
 from bwnhw.window_bill import window_bill
 
@@ -95,27 +95,30 @@ def array_columns(block: Array) -> Iterator[tuple[int, int, int]]:
 
 def _array(block: Array, family: str) -> Bill:
     fold = index_bits(block.fold_depth)
-    row = Bill()
-    skew = Part(0, fold * block.columns)
+    counters = 1 if block.codebook and block.memory == "block" else block.columns  # columns with a fold counter
+    row = Bill(Part(0, fold * counters))
+    skew = Part(0, fold * counters)
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
         outputs, chain, registers = tree(lanes, block.popcount_latency, block.family, family, block.kernel)
-        row.part += registers + Part(outputs + _chain(chain, family), lanes + fold + behind.bit_length())
+        row.part += registers + Part(outputs + _chain(chain, family), lanes + behind.bit_length())
         if before:
             row.part += Part(_chain(behind.bit_length(), family))
         if block.codebook:
             row.part += kernel_first(block.codebook, lanes, family)
-            row.part += kernel_memory(block.codebook, lanes, block.fold_depth, block.memory, family)
+            row.part += kernel_memory(block.codebook, lanes, column, block.fold_depth, block.memory, family)
             skew += _skew(block.kernel, column, family).times(lanes // block.kernel)
         else:
             _weights(row, block, lanes, family)
             skew += _skew(lanes, column, family)
+    if block.codebook:
+        row.part += shared_memory(block.codebook, block.lanes, block.fold_depth, block.memory, family)
     _accumulator(row, block, family)
     row.part += _passing(block, family)
     features = Counter({name: count * block.pe for name, count in row.features.items()})
     features["array_edge"] += 1
     part = row.part.times(block.pe) + skew + _edges(block, family)
     if (block.memory == "block" or block.codebook) and fold:
-        part += Part(0, -fold * block.columns)  # the last row's fold counters address nothing below it
+        part += Part(0, -fold * counters)  # the last row's fold counters address nothing below it
     return Bill(part, features, stored_bits(block))
 
 

@@ -101,20 +101,31 @@ class KernelPopcount(wiring.Component):
 
 
 class KernelRow(Row):
-    """A row that stores indices: by fold, those of each column in one memory, read beside the PE's fold register."""
+    """A row that stores indices by fold: in LUTs a table for each column, read beside the PE's fold register; in block RAM one memory for
+    the whole row, so that no bits of it are wasted, whose words reach column c after c cycles, as its activations do."""
 
     def __init__(self, array: Array, tables: RowTables, kernels: KernelTables, number: int) -> None:
         self._kernels, self._index = kernels, kernels.index[number]
         super().__init__(array, tables)
+        self._shared: Value | None = None
 
     def _processing(self, m: Module, column: Column, fold: int) -> ProcessingElement:
         places = slice(column.first_lane // column.kernel, (column.first_lane + column.lanes) // column.kernel)
         books = tuple(tuple(words(prefix_parity(book))) for book in self._kernels.codewords[places])
         pe = ProcessingElement(column, fold, popcount=KernelPopcount(books, column.kernel, column.family, column.latency))
-        table = packed(self._index[:, places], index_bits(books))
-        width = len(books) * index_bits(books)
-        m.d.comb += pe.weights.eq(self._ahead(m, column, fold, table, width) if fold else constant(table[0], unsigned(width)))
+        m.d.comb += pe.weights.eq(self._indices(m, column, fold, places, index_bits(books)))
         return pe
+
+    def _indices(self, m: Module, column: Column, fold: int, places: slice, bits: int) -> Value:
+        """The indices of a column's kernels, when its fold register holds their number."""
+        table, width = packed(self._index[:, places], bits), (places.stop - places.start) * bits
+        if not fold:
+            return constant(table[0], unsigned(width))
+        if self._array.memory == "lut":
+            return self._ahead(m, column, fold, table, width)
+        if self._shared is None:  # by the first column, whose fold counter comes first
+            self._shared = self._ahead(m, column, fold, packed(self._index, bits), self._index.shape[1] * bits)
+        return delay(m, self._shared[places.start * bits:places.stop * bits], column.index, f"index_c{column.index}")
 
 
 def index_bits(books: Books) -> int:
