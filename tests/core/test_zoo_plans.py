@@ -22,9 +22,9 @@ def having(folding: str) -> list[str]:
 
 def read(name: str, folding: str) -> tuple[Topology, Plan, Estimate]:
     """A network's topology, its plan of that name, and the estimate."""
-    topology = lower(load(zoo.find(name))).topology
+    network = lower(load(zoo.find(name)))
     plan = from_json((PLANS / f"{name}-{folding}.json").read_text(encoding="utf-8"))
-    return topology, plan, estimate(topology, plan)
+    return network.topology, plan, estimate(network, plan)
 
 
 def test_every_network_has_plans() -> None:
