@@ -8,8 +8,8 @@ of `bwnhw.rtl.synth.SCRIPTS`, LUTs counted as in `bwnhw.rtl.netlist`. The memory
 depth 2, whose tables are wires; codewords stand in the logic and are counted there.
 
 `--quick` measures depths 64 and 512 in LUTs with p = 3. Exit status 1 where a floor isn't met: LUTs no higher than without for p ≤ 3
-and from depth 128 on, else at most 0.7 per lane higher; memory at most p/9 of that without, in LUTs with the codewords' bits beside, or
-in whole block RAMs.
+and in LUTs from depth 128 on, else at most 0.7 per lane higher; memory at most p/9 of that without, in LUTs with the codewords' bits
+beside, or in whole block RAMs.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def compared(rows: int, lanes: int, depth: int, memory: str, bits: int) -> Row:
     ours, plain = cells(rows, lanes, depth, memory, bits), cells(rows, lanes, depth, memory, TAPS)
     row: Row = {"rows": rows, "lanes": lanes, "depth": depth, "kind": memory, "bits": bits, "ours": ours, "plain": plain, "missed": []}
     row["luts_per_lane"] = round((ours["luts"] - plain["luts"]) / rows / lanes, 3)
-    cheap = bits <= 3 or depth >= 128
+    cheap = bits <= 3 or memory == "lut" and depth >= 128
     if row["luts_per_lane"] > (0 if cheap else MORE):
         row["missed"].append(f"LUTs per lane {row['luts_per_lane']:+} (at most {0 if cheap else MORE})")
     if memory == "block":
@@ -76,7 +76,9 @@ def compared(rows: int, lanes: int, depth: int, memory: str, bits: int) -> Row:
     else:
         row["memory"] = [one["luts"] - cells(rows, lanes, BARE, memory, p)["luts"] for one, p in ((ours, bits), (plain, TAPS))]
         most = row["memory"][1] * bits / TAPS + ceil(TAPS * 2 ** bits / LUT_BITS)
-    if depth > 8 and row["memory"][0] > most:  # eight weights are part of the first level: there is no memory
+    if memory == "lut" and ours["brams"]:
+        row["missed"].append(f"the table in LUTs became {ours['brams']} block RAMs")
+    elif depth > 8 and row["memory"][0] > most:  # eight weights are part of the first level: there is no memory
         row["missed"].append(f"memory {row['memory'][0]} (at most {most:.0f})")
     return row
 
