@@ -77,7 +77,7 @@ def test_levels_keep_the_value_and_end(family):
     """All ones: what the bits behind every level are worth at most never falls below the number of bits, and the heights end low."""
     for bits in range(1, 200):
         heights = [bits]
-        for level in levels(bits, family):
+        for level in levels((bits,), family):
             assert level
             heights = after(heights, level)
             assert min(heights) >= 0

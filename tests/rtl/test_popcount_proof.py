@@ -111,7 +111,7 @@ def prove_tree(found: Netlist, name: str, lanes: int, family: str) -> list[Bit]:
     width = bits.bit_length()
     tree = f"{name}.popcount.tree"
     columns: list[list[Bit]] = [list(found.nets[f"{name}.popcount.tree.bits"])]
-    for number, level in enumerate(levels(bits, family), 1):
+    for number, level in enumerate(levels((bits,), family), 1):
         read: list[Bit] = []
         later: list[list[Bit]] = [[] for _ in range(len(columns) + 4)]
         for at, counter in enumerate(level):
