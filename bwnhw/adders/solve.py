@@ -36,6 +36,8 @@ def solve(matrix: NDArray[np.int64], hi: int, levels: int | None = None, *, exac
     least = least_levels(matrix)
     levels = least + EXTRA_LEVELS if levels is None else levels
     graphs = [graph for way in _ways(hi, groups, tight=levels <= least + TIGHT) if (graph := _grown(matrix, hi, levels, way, exact))]
+    if not graphs and (alone := _grown(matrix, hi, levels, partial(grow_shared, height=0), exact)):
+        graphs = [alone]  # every row by itself: the trees of close rows had too few levels
     if not graphs:
         raise PlanError(f"adder graph: {levels} levels must be enough for {matrix.shape[1]} inputs, but they aren't")
     best = min(graphs, key=cost)
@@ -57,7 +59,7 @@ def _grown(matrix: NDArray[np.int64], hi: int, levels: int, way: Way, exact: boo
     """The graph that one way gives; None where it needs more levels or other weights."""
     merged = distinct(matrix)
     tries = [(merged, levels)]
-    if exact and min(merged[2]) < 0:  # a row that is wanted with either sign: negated, or built twice
+    if exact:  # a row that comes out negated, or is wanted with either sign: negated behind it, or built twice
         tries += [(merged, levels - 1), (_different(matrix), levels)]
     graphs = []
     for found, room in tries:
@@ -66,16 +68,18 @@ def _grown(matrix: NDArray[np.int64], hi: int, levels: int, way: Way, exact: boo
             graphs.append(builder.graph(_outputs(builder, found, way, room, levels if exact else None)))
         except Unreachable:
             continue
-    return min(graphs, key=cost, default=None)
+    return min((graph for graph in graphs if graph.levels <= levels), key=cost, default=None)  # a wide weight takes one more
 
 
 Distinct = tuple[NDArray[np.int64], list[int], list[int]]  # the rows to build; which one every row of the matrix is, and times what
 
 
 def _different(matrix: NDArray[np.int64]) -> Distinct:
-    """The different rows, those of opposite sign apart."""
-    rows, index = np.unique(matrix, axis=0, return_inverse=True)
-    return rows, index.ravel().tolist(), [1] * len(matrix)
+    """The different rows up to powers of two, those of opposite sign apart."""
+    bits = np.bitwise_or.reduce(matrix, axis=1)
+    scales = np.maximum(1, bits & -bits)  # the lowest bit that any weight of a row has
+    rows, index = np.unique(matrix // scales[:, None], axis=0, return_inverse=True)
+    return rows, index.ravel().tolist(), scales.tolist()
 
 
 def _outputs(builder: Builder, found: Distinct, way: Way, room: int, exact: int | None) -> list[tuple[int, int]]:

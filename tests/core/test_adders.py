@@ -87,6 +87,14 @@ def test_equal_and_complementary_rows_cost_nothing():
     assert cost(solve(np.concatenate([matrix, matrix[2:4], -matrix]), 1, exact=False)) == once
 
 
+@pytest.mark.parametrize("matrix", [
+    [[-2, -1, 0, -1, -2], [2, 1, 0, 1, 2], [-2, 2, 0, 0, 2], [3, 2, -3, 0, -2], [-2, 3, 0, 0, 2]],  # one even row
+    [[-2, -1, 0, -1, -2], [-2, 0, 0, -1, -2], [-2, 2, 0, 0, 2]],  # a row that comes out negated on the last level
+])
+def test_exact_rows_of_several_signs_and_powers_of_two(matrix):
+    assert np.array_equal(kernel(solve(np.array(matrix), 255)), matrix)
+
+
 def test_rows_wanted_with_either_sign_keep_the_levels():
     matrix = np.random.default_rng(4).choice([-1, 1], (12, 24))
     assert solve(np.concatenate([matrix, -matrix]), 1).levels <= least_levels(matrix) + 2
