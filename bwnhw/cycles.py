@@ -4,8 +4,8 @@ Cycle 0 is the first input handshake in an empty pipeline. Unless `Trace` says o
 always ready. docs/estimates.md explains the numbers; `bwnhw.events` holds the rules, block by block.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bwnhw import events
 from bwnhw.blocks import Design, Stage, Upsize
@@ -39,9 +39,14 @@ class StageCycles:
 
 @dataclass(frozen=True)
 class Cycles:
-    """Output handshake cycles of at least three images: of the design (its last stage) and of every stage."""
+    """Output handshake cycles of at least three images: of the design (its last stage) and of every stage.
+
+    `settled`: the last two intervals were equal and stay so: no shorter one is possible, or the input took its beats at the same pace,
+    so that no buffer was still filling up (always so, without a `Trace` and a number of images, but for the limit of `MAX_IMAGES`).
+    """
 
     stages: tuple[StageCycles, ...]
+    settled: bool
 
     @property
     def first(self) -> tuple[int, ...]:
@@ -63,22 +68,18 @@ class Cycles:
         """Cycles from image to image: the distance of the last two last outputs."""
         return self.last[-1] - self.last[-2]
 
-    @property
-    def settled(self) -> bool:
-        """Whether the last two intervals were equal (always, without a `Trace`)."""
-        return _settled(self.last)
-
 
 def cycles(design: Design, images: int | None = None, trace: Trace = STEADY) -> Cycles:
-    """Exact cycles of a run of `images` images (at least 3), or of as many as it takes for two successive intervals to be equal.
+    """Exact cycles of a run of `images` images (at least 3), or of as many as it takes for the interval to settle.
 
     Raises PlanError where a buffer is too small for the design to go on, InputError where nothing can come of the trace.
     """
     run = _Run(design, trace.checked())
-    last: list[int] = []
-    while len(last) < (max(images, 3) if images else MAX_IMAGES) and not (images is None and _settled(last)):
-        last.append(run.image())
-    return Cycles(tuple(run.stage_cycles(number, len(last)) for number in range(len(design.stages))))
+    count = 0
+    while count < (max(images, 3) if images else MAX_IMAGES) and not (images is None and run.settled()):
+        run.image()
+        count += 1
+    return Cycles(tuple(run.stage_cycles(number, count) for number in range(len(design.stages))), run.settled())
 
 
 def stage_beats(design: Design) -> tuple[int, ...]:
@@ -93,8 +94,17 @@ def stage_beats(design: Design) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def _settled(last: Sequence[int]) -> bool:
-    return len(last) >= 3 and last[-1] - last[-2] == last[-2] - last[-3]
+def least_interval(design: Design) -> int:
+    """Cycles per image of the busiest port, stage or window buffer by itself, waiting for nobody.
+
+    No interval is less, and with FIFOs and buffers deep enough none is more: a chain without loops goes at the pace of its slowest link.
+    """
+    paces = [design.input.beats]
+    for stage, out in zip(design.stages, stage_beats(design), strict=True):
+        paces.append(out * (stage.window.group_beats if stage.window else stage.group))
+        if stage.window:
+            paces.append(stage.window.geometry.height * stage.window.geometry.width * stage.window.words)
+    return max(paces)
 
 
 class _Run:
@@ -103,6 +113,7 @@ class _Run:
     def __init__(self, design: Design, trace: Trace) -> None:
         self._design = design
         self._beats = stage_beats(design)
+        self._least = least_interval(design)
         self._images = 0
         self._outputs = [Channel() for _ in design.stages]
         self._input = Channel()
@@ -131,15 +142,24 @@ class _Run:
         else:
             self._processes.append(events.pass_on(stage, inputs, outputs))
 
-    def image(self) -> int:
-        """Run until one more image has left every stage; the cycle of its last output."""
+    def image(self) -> None:
+        """Run until one more image has left every stage."""
         if self._fed:  # an always valid source offers everything at once, its consumer takes one beat per cycle
             self._input.offers.extend([0] * self._design.input.beats)
         self._images += 1
         for channel, beats in zip(self._outputs, self._beats, strict=True):
             while len(channel.takes) < self._images * beats:
                 self._go_on(channel.takes, self._images * beats)
-        return self._outputs[-1].takes[self._images * self._beats[-1] - 1]
+
+    def settled(self) -> bool:
+        """As `Cycles.settled`, of the images so far."""
+        out, before = self._intervals(self._outputs[-1], self._beats[-1]), self._intervals(self._input, self._design.input.beats)
+        return len(set(out)) == 1 and (out[0] == self._least or before == out)
+
+    def _intervals(self, channel: Channel, beats: int) -> list[int]:
+        """The last two times from image to image at a channel of so many beats per image, or those that there are."""
+        last = channel.takes[beats - 1:self._images * beats:beats][-3:]
+        return [after - earlier for earlier, after in pairwise(last)] if len(last) == 3 else []
 
     def _go_on(self, takes: list[int], wanted: int) -> None:
         """Follow who waits for whom until `takes` holds as many as `wanted`, for `PATIENCE` steps, or out of the chain."""

@@ -2,15 +2,13 @@
 
 Everything is optimal over the planner's own model, and over the candidates of `bwnhw.foldings`. The model: LUTs and block RAMs by the
 estimate, resizers and shell included, with the depths that `bwnhw.design` gives FIFOs by itself; the interval of a plan is the pace of its
-slowest stage; its latency that interval and, for every stage, the cycles from its last input to its last output. The plan handed out is
-then timed exactly, gets its least depths, and where windows start so unevenly that the exact interval is longer, is sought again for less.
+slowest stage; its latency that interval and, for every stage, the cycles from its last input to its last output. The plan handed out then
+gets the least depths with which the exact cycle model says the same interval.
 """
 
 from dataclasses import dataclass
 
-from bwnhw.cycles import cycles
 from bwnhw.depths import least_depths
-from bwnhw.design import design
 from bwnhw.errors import PlanError
 from bwnhw.foldings import widest
 from bwnhw.frontier import NO_LIMIT, Chain, Choice, Measures
@@ -73,19 +71,13 @@ def cheapest(network: Network | Topology, interval: int, budget: Budget = Budget
     layer and the nearest that can, or where no plan that reaches it fits.
     """
     chain = given.chain(network, budget.family)
-    target, limit = interval, max(chain.limits())[0]
-    while target >= limit:
-        found = _least(chain, target, budget)
-        if not found:
-            raise PlanError(f"plan: no plan that keeps an interval of {interval} cycles fits into {budget}")
-        chosen = chain.plan(found[0])
-        reached = cycles(design(chain.topology, chosen)).interval
-        if reached <= interval:
-            return least_depths(chain.topology, chosen)
-        target = min(target - 1, target * interval // reached)
-    nearest = cycles(design(chain.topology, chain.plan(_least(chain, limit, Budget(family=budget.family))[0]))).interval
-    raise PlanError(f"plan: {max(chain.limits())[1]} can't keep an interval of {interval} cycles; "
-                    f"the nearest that can be reached is {nearest}")
+    nearest, limiting = max(chain.limits())
+    if interval < nearest:
+        raise PlanError(f"plan: {limiting} can't keep an interval of {interval} cycles; the nearest that can be reached is {nearest}")
+    found = _least(chain, interval, budget)
+    if not found:
+        raise PlanError(f"plan: no plan that keeps an interval of {interval} cycles fits into {budget}")
+    return least_depths(chain.topology, chain.plan(found[0]))
 
 
 def fastest(network: Network | Topology, budget: Budget, given: Given = Given()) -> Plan:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bwnhw.cycles import cycles
+from bwnhw.cycles import cycles, least_interval
 from bwnhw.design import design
 from bwnhw.foldings import indexed, unrolled
 from bwnhw.network import Conv, Topology
@@ -18,7 +18,8 @@ def draw_plan(rng: np.random.Generator, topology: Topology, slowest: int = SLOWE
     """A random plan whose interval is at most `slowest` cycles; after `TRIES` that aren't, the widest foldings possible."""
     for _ in range(TRIES):
         plan = _draw(rng, topology)
-        if _lower_bound(topology, plan) <= slowest and cycles(design(topology, plan)).interval <= slowest:
+        laid = design(topology, plan)
+        if least_interval(laid) <= slowest and cycles(laid).interval <= slowest:  # the first is cheap to know
             return plan
     engines = tuple((index, Engine(node.out.channels, topology.nodes[node.src[0]].out.channels, node.kernel[0] * node.kernel[1]))
                     for index, node in enumerate(topology.nodes) if isinstance(node, Conv))
@@ -68,9 +69,3 @@ def _draw(rng: np.random.Generator, topology: Topology) -> Plan:
         stages = design(topology, Plan(tuple(engines), lanes)).stages
         fifos = tuple((stage.nodes[-1], int(rng.integers(1, 4))) for stage in stages)
     return Plan(tuple(engines), lanes, fifos)
-
-
-def _lower_bound(topology: Topology, plan: Plan) -> int:
-    """Cycles that the slowest window needs for an image, whatever the rest does: cheap to know."""
-    windows = [stage.window for stage in design(topology, plan).stages if stage.window]
-    return max((len(window.geometry.need) * window.groups * window.group_beats for window in windows), default=0)

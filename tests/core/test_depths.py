@@ -2,17 +2,18 @@
 
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bwnhw.blocks import Design
-from bwnhw.cycles import cycles
+from bwnhw.cycles import cycles, least_interval
 from bwnhw.depths import least_depths, with_depths
 from bwnhw.design import design, least_buffer
-from bwnhw.network import Topology
-from bwnhw.plan import Plan, from_json, to_json
+from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Threshold, Topology
+from bwnhw.plan import Engine, Plan, from_json, to_json
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -47,10 +48,34 @@ def test_sufficient_and_minimal(drawn: tuple[Topology, Plan]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(topologies())
 def test_unlimited_depths_are_no_faster(drawn: tuple[Topology, Plan]) -> None:
-    whole = design(*drawn)
-    deep = {(number, False): 8 * stage.fifo.depth for number, stage in enumerate(whole.stages)}
-    wide = {(number, True): 8 * stage.window.depth for number, stage in enumerate(whole.stages) if stage.window}
-    assert cycles(with_depths(whole, deep | wide)).interval == cycles(whole).interval
+    topology, plan = drawn
+    least = design(topology, least_depths(topology, plan))
+    deep = {(number, False): 8 * stage.fifo.depth for number, stage in enumerate(least.stages)}
+    wide = {(number, True): 8 * stage.window.depth for number, stage in enumerate(least.stages) if stage.window}
+    assert cycles(with_depths(least, deep | wide)).interval == cycles(least).interval == least_interval(least)
+
+
+def test_a_buffer_that_only_fills_up_slowly_is_seen() -> None:
+    """Three kernels of 3 x 5, one after the other: with a FIFO of 4 the first images take 17 cycles each, all others 15."""
+    source, conv = Ints(1, 3, 5, 0, 255), Ints(3, 1, 1, -3825, 3825)
+    topology = Topology((Input(source, Fraction(1), Fraction(0), None),
+                         Conv((0,), conv, (3, 5), (1, 1), (0, 0, 0, 0), BIPOLAR_WEIGHTS, (1, 0)),
+                         Threshold((1,), Ints(3, 1, 1, 0, 1), False)))
+    whole = design(topology, Plan(((1, Engine(1, 1, 15, 8)),), 1))
+    slow = next(depth for depth in range(1, 9) if cycles(with_depths(whole, {(0, False): depth})).interval == 15)
+    last = cycles(with_depths(whole, {(0, False): slow}), MANY).last
+    assert last[1] - last[0] > 15 and last[-1] - last[-2] == 15
+    assert least_depths(topology, Plan(((1, Engine(1, 1, 15, 8)),), 1)).fifos == ((2, slow),)
+
+
+def test_default_depths_that_are_too_low_are_raised() -> None:
+    source, conv = Ints(4, 3, 4, 0, 1), Ints(2, 4, 3, -24, 24)
+    topology = Topology((Input(source, Fraction(1), Fraction(0), None),
+                         Conv((0,), conv, (2, 3), (1, 2), (1, 1, 1, 2), BIPOLAR_WEIGHTS, (2, -1)),
+                         Threshold((1,), Ints(2, 4, 3, 0, 1), False)))
+    plan = Plan(((1, Engine(1, 4, 6)),), 2)
+    assert cycles(design(topology, plan)).interval > least_interval(design(topology, plan)) == 24
+    assert cycles(design(topology, least_depths(topology, plan))).interval == 24
 
 
 @settings(max_examples=30, deadline=None)
