@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In
 
 from bwnhw.blocks import Array, Step, Window
 from bwnhw.geometry import Geometry
+from bwnhw.rtl.absorption import element
 from bwnhw.rtl.array import SystolicArray
 from bwnhw.rtl.emit import emit
 from bwnhw.rtl.pe import Column, ProcessingElement
@@ -49,7 +50,7 @@ class PortedRow(Row):
         self.weights = Signal(block.lanes)
 
     def _processing(self, m: Module, column: Column, fold: int) -> ProcessingElement:
-        pe = ProcessingElement(column, fold)
+        pe = element(column, fold)
         m.d.comb += pe.weights.eq(self.weights[column.first_lane:column.first_lane + column.lanes])
         return pe
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
+from bwnhw.absorption import absorption, first_bits
 from bwnhw.compressor import popcount_latency
+from bwnhw.families import FAMILIES
 from bwnhw.geometry import Geometry
 from bwnhw.network import CodebookShape
 
@@ -180,8 +182,22 @@ class Array:
         return self.lane_columns * self.planes
 
     @property
+    def absorbed(self) -> bool:
+        """Whether the accumulators' carry chains count the last bits themselves (`bwnhw.absorption`).
+
+        That is cheaper wherever it can be: with LUTs of six inputs, one column, sums over several beats that begin with the one constant
+        that a row has, and of which only the sign leaves, since they are kept negated.
+        """
+        begins = self.group_beats > 1 and self.offsets == 1 and len(self.steps) == 1
+        stored = not self.loaded and self.codebook is None
+        return FAMILIES[self.family].lut_inputs == 6 and self.columns == 1 and self.mode == "bits" and begins and stored
+
+    @property
     def popcount_latency(self) -> int:
-        """Register levels inside a PE's popcount (`bwnhw.compressor.popcount_latency`): all PEs take as long as the slowest."""
+        """Register levels inside a PE's popcount (`bwnhw.compressor.popcount_latency`): all PEs take as long as the slowest. Where the last
+        counters are absorbed, those in front of them: the last one's register stands where the partial sum's does."""
+        if self.absorbed:
+            return len(absorption(first_bits(self.lanes)).levels)
         last = self.lanes - (self.lane_columns - 1) * self.pe_lanes
         return max(popcount_latency(lanes, self.family, self.kernel) for lanes in {min(self.pe_lanes, self.lanes), last})
 

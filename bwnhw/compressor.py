@@ -14,18 +14,24 @@ from numpy.typing import NDArray
 from bwnhw.families import FAMILIES
 
 DECODED = {6: 5, 4: 10}  # by inputs of a LUT: indices of so many bits and more are decoded in front of the carries, not in them
+SEGMENT = {6: 6, 4: 8}  # by inputs of a LUT: lanes whose parity is found in one cycle
 
 
 @dataclass(frozen=True)
 class Counter:
-    """Adds up bits: `taken[k]` of weight 2**(at + k). Its sum has the bits 2**at, 2**(at + 1), ... (`width` of them)."""
+    """Adds up bits: `taken[k]` of weight 2**(at + k). Its sum has the bits 2**at, 2**(at + 1), ... (`width` of them).
+
+    `kept`: how many of the sum's lowest bits it doesn't make. The bits that it takes then stay, for the one who makes these
+    (`bwnhw.absorption`).
+    """
 
     at: int
     taken: tuple[int, ...]
+    kept: int = 0
 
     @property
     def width(self) -> int:
-        """Bits of the sum."""
+        """Bits of the sum, the kept ones among them."""
         return sum(count << k for k, count in enumerate(self.taken)).bit_length()
 
 
@@ -100,18 +106,22 @@ def after(heights: Sequence[int], level: Level) -> list[int]:
     """How many bits of each weight there are behind a level."""
     left = [*heights, *[0] * 8]
     for counter in level:
-        for k, count in enumerate(counter.taken):
+        for k, count in enumerate(() if counter.kept else counter.taken):
             left[counter.at + k] -= count
-        for k in range(counter.width):
+        for k in range(counter.kept, counter.width):
             left[counter.at + k] += 1
     return left[:max(k for k, count in enumerate(left) if count) + 1]
 
 
+def full(heights: Sequence[int]) -> Level:
+    """As many 6:3 counters as there are."""
+    return tuple(Counter(at, (6,)) for at, height in enumerate(heights) for _ in range(height // 6))
+
+
 def _six(heights: Sequence[int]) -> Level:
     """As many 6:3 counters as there are; else one counter of the six lowest bits that have company."""
-    full = tuple(Counter(at, (6,)) for at, height in enumerate(heights) for _ in range(height // 6))
-    if full:
-        return full
+    if level := full(heights):
+        return level
     at = next(k for k, height in enumerate(heights) if height > 1)
     taken: list[int] = []
     for height in heights[at:]:

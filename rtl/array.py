@@ -11,6 +11,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from bwnhw.blocks import Array, Window
+from bwnhw.compressor import SEGMENT
+from bwnhw.families import FAMILIES
 from bwnhw.rtl.edge import MarkSignature
 from bwnhw.rtl.kernels import KernelRow
 from bwnhw.rtl.loaded_row import LoadedRow
@@ -20,8 +22,6 @@ from bwnhw.rtl.row import BareRow, Row, row_tables
 from bwnhw.rtl.signatures import BeatSignature, FlowSignature
 from bwnhw.rtl.store import LOAD_PORTS, chain
 from bwnhw.tables import ArrayTables
-
-SEGMENT = 8  # lanes whose parity is found in one cycle
 
 
 class SystolicArray(wiring.Component):
@@ -89,18 +89,18 @@ class SystolicArray(wiring.Component):
         marks = {name: delay(m, now[name], to_edge, name, reset_less=name != "done") for name in MarkSignature(block).members}
         return Cat(*acts), Cat(*folds), marks
 
-    @staticmethod
-    def _encoded(m: Module, bits: list[Value], name: str) -> Value:
+    def _encoded(self, m: Module, bits: list[Value], name: str) -> Value:
         """The lanes of a column, or of a kernel, in the prefix code of `compressor.prefix_parity`, one cycle later: the parities within
         each segment stand before the register, those of the segments before it are added behind."""
-        local = [parity for at in range(0, len(bits), SEGMENT) for parity in accumulate(bits[at:at + SEGMENT], xor)]
+        segment = SEGMENT[FAMILIES[self._block.family].lut_inputs]
+        local = [parity for at in range(0, len(bits), segment) for parity in accumulate(bits[at:at + segment], xor)]
         code = delay(m, Cat(bit if lane % 2 else parity for lane, (bit, parity) in enumerate(zip(bits, local, strict=True))), 1,
                      f"parity_{name}")
-        if len(bits) <= SEGMENT:
+        if len(bits) <= segment:
             return code
-        totals = delay(m, Cat(local[SEGMENT - 1::SEGMENT]), 1, f"segments_{name}")
+        totals = delay(m, Cat(local[segment - 1::segment]), 1, f"segments_{name}")
         before = [Const(0, 1), *accumulate(totals, xor)]
-        return code ^ Cat(Const(0, 1) if lane % 2 else before[lane // SEGMENT] for lane in range(len(bits)))
+        return code ^ Cat(Const(0, 1) if lane % 2 else before[lane // segment] for lane in range(len(bits)))
 
     def _aligned(self, m: Module, row: BareRow, cycles: int, name: str) -> Value:
         """The row's result, `cycles` later, when the last row's is there: one register that holds it where the next result isn't

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Module, Mux, ShapeLike, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -49,9 +49,9 @@ class Accumulator(wiring.Component):
     that isn't late. `o`: a flow of one element, valid 1 cycle after `marks_o.done`, 2 where the offset is late.
     """
 
-    def __init__(self, array: Array, max_psum: int, start: int | None) -> None:
+    def __init__(self, array: Array, psum: ShapeLike, start: int | None) -> None:
         self._array, self._start = array, start
-        ports = {"marks_i": In(MarkSignature(array)), "marks_o": Out(MarkSignature(array)), "psum": In(range(max_psum + 1)),
+        ports = {"marks_i": In(MarkSignature(array)), "marks_o": Out(MarkSignature(array)), "psum": In(psum),
                  "o": Out(FlowSignature(1, array.out_bits))}
         if start is None or is_late(array):
             ports["offset"] = In(signed(array.acc_bits))
@@ -99,8 +99,8 @@ class Accumulator(wiring.Component):
             done = valid
         m.d.comb += self.o.valid.eq(done)
 
-    def _accumulated(self, m: Module, up: int) -> Signal:
-        """The register of the sum so far."""
+    def _accumulated(self, m: Module, up: int) -> Value:
+        """The sum so far, from a register."""
         total = Signal(signed(self._array.acc_bits), name="acc", reset_less=True)
         added = self.psum << up
         if self._array.group_beats == 1:

@@ -37,7 +37,7 @@ class LoadedRow(BareRow):
 
     def _accumulator(self, m: Module) -> Accumulator:
         array = self._array
-        accumulator = Accumulator(array, self._columns[-1].max_out, 0 if is_late(array) else None)
+        accumulator = Accumulator(array, range(self._columns[-1].max_out + 1), 0 if is_late(array) else None)
         several = array.offsets > 1
         at = accumulator.at if several else Const(0, 1)
         entry = self._store.table(m, at, range(array.offsets), unsigned(array.acc_bits + array.flips), "edge")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bwnhw.rtl.tidy import NAME, free_name, own_names, plain_names, tidied
 
-KEPT = ("carries", "decoder", "tree")
+KEPT = ("carries", "chain", "decoder", "tree")
 """Instances whose modules synthesis maps apart from what surrounds them. A mapper that is free to look across registers and modules aims
 for the longest path of the whole and takes more LUTs for the short ones."""
 _INSTANCE = re.compile(r"  cell (\\\S+) (\\\S+)")

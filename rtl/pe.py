@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth import Module, Signal
+from amaranth import Module, ShapeLike, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,8 @@ from bwnhw.rtl.popcount import Popcount
 class Column:
     """One column of PEs: which lanes it has, of which activation plane, and the greatest partial sum left of it and behind it.
 
-    `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`, `kernel`: of `blocks.Array`.
+    `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`, `kernel`, `absorbed`: of
+    `blocks.Array`.
     """
 
     index: int
@@ -27,6 +28,7 @@ class Column:
     latency: int
     family: str
     kernel: int = 0
+    absorbed: bool = False
 
     @property
     def max_out(self) -> int:
@@ -41,7 +43,7 @@ def columns(array: Array) -> tuple[Column, ...]:
     for plane in range(array.planes):
         for first in range(0, array.lanes, array.pe_lanes):
             column = Column(len(made), start, first, min(array.pe_lanes, array.lanes - first), plane, total, array.popcount_latency,
-                            array.family, array.kernel)
+                            array.family, array.kernel, array.absorbed)
             made.append(column)
             start, total = start + column.lanes, column.max_out
     return tuple(made)
@@ -64,7 +66,7 @@ class ProcessingElement(wiring.Component):
     def __init__(self, column: Column, fold: int, table: Sequence[int] = (), popcount: wiring.Component | None = None) -> None:
         self._column, self._fold, self._table = column, fold, table
         self._popcount = popcount or Popcount(column.lanes, column.family, column.latency, table)
-        ports = {"acts_i": In(column.lanes), "acts_o": Out(column.lanes), "psum_o": Out(range(column.max_out + 1))}
+        ports = {"acts_i": In(column.lanes), "acts_o": Out(column.lanes), "psum_o": Out(self._psum_shape())}
         if not table:
             ports["weights"] = self._popcount.signature.members["weights"]
         if fold:
@@ -96,8 +98,16 @@ class ProcessingElement(wiring.Component):
             m.d.comb += popcount.weights.eq(self.weights)
         elif self._fold:
             m.d.comb += popcount.fold.eq(fold)
-        psum = Signal.like(self.psum_o, name="psum", reset_less=True)
-        count = popcount.count << column.plane
-        m.d.sync += psum.eq(self.psum_i + count if column.max_in else count)
-        m.d.comb += self.psum_o.eq(psum)
+        m.d.comb += self.psum_o.eq(self._psum(m))
         return m
+
+    def _psum_shape(self) -> ShapeLike:
+        """What leaves to the right."""
+        return range(self._column.max_out + 1)
+
+    def _psum(self, m: Module) -> Value:
+        """The register of what leaves to the right."""
+        psum = Signal.like(self.psum_o, name="psum", reset_less=True)
+        count = self._popcount.count << self._column.plane
+        m.d.sync += psum.eq(self.psum_i + count if self._column.max_in else count)
+        return psum

@@ -10,9 +10,9 @@ from itertools import accumulate, pairwise
 
 from amaranth import Cat, Const, Module, Signal, Value, unsigned
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
-from bwnhw.compressor import Counter, Heights, adds_rows, carries, counted, levels, popcount_latency
+from bwnhw.compressor import Heights, Level, adds_rows, carries, counted, levels, popcount_latency
 from bwnhw.rtl.pipeline import delay, lookup
 
 Columns = list[list[Value]]  # bits by weight
@@ -59,12 +59,8 @@ class Tree(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        plan = levels(self._heights, self._family)
         adds = adds_rows(self._heights, self._family)
-        ends = [0, *accumulate(self._heights)]
-        columns: Columns = [list(self.bits[begin:end]) for begin, end in pairwise(ends)]
-        for number, level in enumerate(plan, 1):
-            columns = self._counted(m, columns, level, number)
+        columns = counted_down(m, weighted(self.bits, self._heights), levels(self._heights, self._family))
         rows = [Cat(bits[row] if len(bits) > row else 0 for bits in columns) for row in range(1 + adds)]
         if adds:
             total = Signal.like(self.count, name="total", reset_less=True)
@@ -74,35 +70,37 @@ class Tree(wiring.Component):
             m.d.comb += self.count.eq(rows[0])
         return m
 
-    @staticmethod
-    def _counted(m: Module, columns: Columns, level: tuple[Counter, ...], number: int) -> Columns:
-        """The columns of bits behind a level."""
-        left = [list(bits) for bits in columns]
-        sums: list[tuple[int, Value]] = []
-        for at, counter in enumerate(level):
-            taken = [[left[counter.at + k].pop(0) for _ in range(count)] for k, count in enumerate(counter.taken)]
-            total = Signal(counter.width, name=f"l{number}_{at}", reset_less=True)
-            m.d.sync += total.eq(_added(taken))
-            sums += [(counter.at + k, total[k]) for k in range(counter.width)]
-        left = [list(delay(m, Cat(bits), 1, f"l{number}_w{weight}")) if bits else [] for weight, bits in enumerate(left)]
-        for weight, bit in sums:
-            left += [[] for _ in range(weight + 1 - len(left))]
-            left[weight].append(bit)
-        return left
+
+class BarePopcount(wiring.Component):
+    """The first level of a popcount, and the ports of its lanes and weights, those of `Carries`; what stands behind, its kinds say.
+
+    Lanes and weights are encoded by `compressor.prefix_parity`.
+    """
+
+    def __init__(self, lanes: int, table: Sequence[int], result: dict[str, Member]) -> None:
+        self._lanes = lanes
+        self._first = Carries(lanes, table)
+        inputs = {name: member for name, member in self._first.signature.members.items() if member.flow == In}
+        super().__init__({**inputs, **result})
+
+    def _carries(self, m: Module) -> tuple[Value, Value]:
+        """Place the first level; the odd bit, and the carries."""
+        m.submodules.carries = first = self._first
+        for name, member in first.signature.members.items():
+            if member.flow == In:
+                m.d.comb += getattr(first, name).eq(getattr(self, name))
+        return first.odd, first.high if carries(self._lanes) else Const(0, 0)
 
 
-class Popcount(wiring.Component):
-    """`count` = number of matching lanes, `latency` cycles later. One sum per cycle.
+class Popcount(BarePopcount):
+    """`count` = number of matching lanes (0..lanes), `latency` cycles later. One sum per cycle.
 
-    Ports: those of `Carries` on its inputs, lanes and weights encoded by `compressor.prefix_parity`; `count` (0..lanes). `latency` may
-    be more than it needs: a PE of few lanes then waits for its wider neighbours.
+    `latency` may be more than it needs: a PE of few lanes then waits for its wider neighbours.
     """
 
     def __init__(self, lanes: int, family: str, latency: int, table: Sequence[int] = ()) -> None:
-        self._lanes, self._family, self._latency = lanes, family, latency
-        self._first = Carries(lanes, table)
-        inputs = {name: member for name, member in self._first.signature.members.items() if member.flow == In}
-        super().__init__({**inputs, "count": Out(range(lanes + 1))})
+        self._family, self._latency = family, latency
+        super().__init__(lanes, table, {"count": Out(range(lanes + 1))})
 
     @property
     def latency(self) -> int:
@@ -111,22 +109,30 @@ class Popcount(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.carries = first = self._first
-        for name, member in first.signature.members.items():
-            if member.flow == In:
-                m.d.comb += getattr(first, name).eq(getattr(self, name))
+        odd, high = self._carries(m)
         spent = popcount_latency(self._lanes, self._family)
-        high: Value = first.high if carries(self._lanes) else Const(0, 0)
         if spent:
             m.submodules.tree = tree = Tree(counted(self._lanes, 0), self._family)
             m.d.comb += tree.bits.eq(delay(m, high, 1, "carries"))
             high = tree.count
-        count = Cat(delay(m, first.odd, spent, "odd"), high)[:len(self.count)]
+        count = Cat(delay(m, odd, spent, "odd"), high)[:len(self.count)]
         m.d.comb += self.count.eq(delay(m, count, self._latency - spent, "wait"))
         return m
 
 
-def _added(columns: Columns) -> Value:
+def weighted(bits: Value, heights: Heights) -> Columns:
+    """Bits in a row, the lowest weight's first, by weight."""
+    return [list(bits[begin:end]) for begin, end in pairwise([0, *accumulate(heights)])]
+
+
+def counted_down(m: Module, columns: Columns, plan: Sequence[Level], *, reset_less: bool = True) -> Columns:
+    """The columns of bits behind all levels of a plan, a register behind each; those that bits wait in are `reset_less` or not."""
+    for number, level in enumerate(plan, 1):
+        columns = _level(m, columns, level, number, reset_less)
+    return columns
+
+
+def added(columns: Columns) -> list[Value]:
     """Sum of bits by full adders: no carry chain comes of it, and the mapper finds the table of each output."""
     columns = [list(bits) for bits in columns]
     at = 0
@@ -138,4 +144,26 @@ def _added(columns: Columns) -> Value:
             columns[at].append(a ^ b ^ c[0] if c else a ^ b)
             columns[at + 1].append((a & b) | (c[0] & (a | b)) if c else a & b)
         at += 1
-    return Cat(bits[0] for bits in columns)
+    return [bits[0] if bits else Const(0, 1) for bits in columns]
+
+
+def _level(m: Module, columns: Columns, level: Level, number: int, reset_less: bool) -> Columns:
+    """The columns of bits behind a level. Counters that keep bits take theirs last, of those that the others leave."""
+    left = [list(bits) for bits in columns]
+    sums: list[tuple[int, Value]] = []
+    for at, counter in sorted(enumerate(level), key=lambda entry: entry[1].kept):
+        weights = range(counter.at, counter.at + len(counter.taken))
+        taken = [left[weight][:count] for weight, count in zip(weights, counter.taken, strict=True)]
+        if not counter.kept:
+            for weight, count in zip(weights, counter.taken, strict=True):
+                del left[weight][:count]
+        made = range(counter.kept, counter.width)
+        total = Signal(len(made), name=f"l{number}_{at}", reset_less=True)
+        m.d.sync += total.eq(Cat(added(taken)[counter.kept:counter.width]))
+        sums += [(counter.at + k, bit) for k, bit in zip(made, total, strict=True)]
+    left = [list(delay(m, Cat(bits), 1, f"l{number}_w{weight}", reset_less=reset_less)) if bits else []
+            for weight, bits in enumerate(left)]
+    for weight, bit in sums:
+        left += [[] for _ in range(weight + 1 - len(left))]
+        left[weight].append(bit)
+    return left

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bwnhw.blocks import Array
 from bwnhw.compressor import prefix_parity
+from bwnhw.rtl.absorption import CountingAccumulator, element
 from bwnhw.rtl.edge import Accumulator, MarkSignature, constant_start
 from bwnhw.rtl.pe import Column, ProcessingElement, columns, fold_bits
 from bwnhw.rtl.pipeline import delay, lookup, words
@@ -96,7 +97,7 @@ class Row(BareRow):
         # A sum wraps harmlessly at acc_bits, and so may what is added to it.
         half = 1 << self._array.acc_bits - 1
         offsets = [(offset + half) % (2 * half) - half for offset in self._tables.offsets]
-        accumulator = Accumulator(self._array, self._columns[-1].max_out, constant_start(self._array, offsets))
+        accumulator = self._summing(constant_start(self._array, offsets))
         at = accumulator.at if self._array.offsets > 1 else Signal()
         if "offset" in accumulator.signature.members:
             offset = lookup(m, at, offsets, signed(self._array.acc_bits), "offset")
@@ -106,6 +107,12 @@ class Row(BareRow):
             m.d.comb += accumulator.flip.eq(self._later(m, flip, 2, self._tables.flips, "flip"))
         return accumulator
 
+    def _summing(self, start: int | None) -> Accumulator:
+        """The accumulator of what the last PE hands on."""
+        if start is not None and self._array.absorbed:
+            return CountingAccumulator(self._array, start)
+        return Accumulator(self._array, range(self._columns[-1].max_out + 1), start)
+
     def _later(self, m: Module, value: Value, cycles: int, entries: Sequence[int], name: str) -> Value:
         """What was looked up, as many cycles later as the accumulator asks for. The registers start with an entry of the table: bits that
         are the same in all of it become constants, where synthesis would merge those of all rows into one register."""
@@ -114,7 +121,7 @@ class Row(BareRow):
     def _processing(self, m: Module, column: Column, fold: int) -> ProcessingElement:
         table = words(prefix_parity(self._tables.weights[:, column.first_lane:column.first_lane + column.lanes]))
         stored = self._array.memory == "block" and fold > 0
-        pe = ProcessingElement(column, fold, () if stored else table)
+        pe = element(column, fold, () if stored else table)
         if stored:
             m.d.comb += pe.weights.eq(self._ahead(m, column, fold, table, column.lanes))
         return pe
