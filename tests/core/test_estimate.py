@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bwnhw import resources as measured
+from bwnhw.array_bill import tree
 from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Thresholds
 from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError
@@ -21,7 +22,7 @@ from bwnhw.families import FAMILIES
 from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, resources
-from bwnhw.structure import bill, tree
+from bwnhw.structure import bill
 
 sys.path.insert(0, str(Path(__file__).parent))
 
