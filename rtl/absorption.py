@@ -53,7 +53,7 @@ class PartialPopcount(BarePopcount):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.tree = tree = Counters(self._heights)
-        m.d.comb += [tree.bits.eq(delay(m, Cat(*self._carries(m)), 1, "carries", reset_less=False)), self.left.eq(tree.left)]
+        m.d.comb += [tree.bits.eq(delay(m, Cat(*self._carries(m)), 1, "carries")), self.left.eq(tree.left)]
         return m
 
 

@@ -1,11 +1,16 @@
 """A netlist of gates and registers, whose cones are evaluated for all values of their inputs at once."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from amaranth import Module
+from amaranth.lib import wiring
 from numpy.typing import NDArray
 
+from bwnhw.rtl.emit import emit
 from bwnhw.rtl.synth import run_yosys, yosys_command
 
 SCRIPT = ("read_verilog unit.v; hierarchy -top {top}; proc -norom; setattr -mod -unset keep_hierarchy *; flatten; techmap; opt_clean; "
@@ -64,3 +69,41 @@ class Netlist:
             else:
                 known[stack[-1]] = GATES[kind](*(known[pin] for pin in pins))
         return np.stack([known[root] for root in roots])
+
+
+class Many(wiring.Component):
+    """PEs of several sizes side by side, each with ports of its own."""
+
+    def __init__(self, parts: dict[str, wiring.Component]) -> None:
+        self._parts = parts
+        super().__init__({f"{name}_{port}": member for name, part in parts.items() for port, member in part.signature.members.items()})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for name, part in self._parts.items():
+            m.submodules[name] = part
+            for port, member in part.signature.members.items():
+                inside, outside = getattr(part, port), getattr(self, f"{name}_{port}")
+                m.d.comb += inside.eq(outside) if member.flow == wiring.In else outside.eq(inside)
+        return m
+
+
+def netlist(parts: dict[str, wiring.Component], folder: Path, change: Callable[[str], str] = str) -> Netlist:
+    """The gates of components side by side, the emitted text changed on the way."""
+    return Netlist(change(emit(Many(parts), "many")), "many", folder)
+
+
+def planted(module: str, before: str, after: str) -> Callable[[str], str]:
+    """A change of the emitted text: in the first module so called, the first match of a pattern becomes something else."""
+    def change(text: str) -> str:
+        start = re.search(rf"^module \w*_{module}\(", text, re.MULTILINE).start()
+        changed, count = re.subn(before, after, text[start:], count=1)
+        assert count == 1
+        return text[:start] + changed
+
+    return change
+
+
+def numbers(bits: np.ndarray) -> np.ndarray:
+    """(bits, columns) to one number per column."""
+    return (bits << np.arange(len(bits))[:, None]).sum(axis=0)
