@@ -167,7 +167,9 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
         constant = late or block.offsets == 1 and not block.loaded
         row.part += Part(0, bits + constant * (bits if late else kept) + late * kept)
         merged = constant or FAMILIES[family].lut_inputs == 6  # a LUT6 of the adder has the multiplexer in it
-        row.part += Part(_chain(bits, family) + (0 if merged else bits))
+        # The two highest bits apart from the chain, whose carry out is a bit of it and a register.
+        chain = Part(_chain(bits - 1, family) + 2, 1) if block.sign_apart else Part(_chain(bits, family))
+        row.part += chain + Part(0 if merged else bits)
         row.features["acc_shift_bits"] += bits * len({step.shift for step in block.steps} - {0})
     if late:
         row.features["acc_late_bits"] += bits
@@ -187,7 +189,7 @@ def _edges(block: Array, family: str) -> Part:
     """The marks' way to the right edge and the de-skew of the rows."""
     wait = block.encode_latency + block.popcount_latency + block.columns
     part = Part(0, wait) + delay(_marks(block), wait, family)
-    late = 1 + (len(block.steps) > 1)
+    late = block.sum_latency
     part += Part(0, late)
     # A line of registers takes in the one that it begins at, unless the accumulator reads that one back or a flip stands between.
     begins = block.group_beats == 1 or late > 1

@@ -188,9 +188,19 @@ class Array:
         That is cheaper wherever it can be: with LUTs of six inputs, one column, sums over several beats that begin with the one constant
         that a row has, and of which only the sign leaves, since they are kept negated.
         """
-        begins = self.group_beats > 1 and self.offsets == 1 and len(self.steps) == 1
-        stored = not self.loaded and self.codebook is None
-        return FAMILIES[self.family].lut_inputs == 6 and self.columns == 1 and self.mode == "bits" and begins and stored
+        return FAMILIES[self.family].lut_inputs == 6 and self.columns == 1 and self.codebook is None and self._constant_sign
+
+    @property
+    def sign_apart(self) -> bool:
+        """Whether the accumulators' two highest bits stand behind the carry chain, one cycle later, on LUTs of four inputs: there the way
+        from the chain's end to the sign's register bounds the clock, and two LUTs more are little."""
+        return FAMILIES[self.family].lut_inputs == 4 and self._constant_sign
+
+    @property
+    def _constant_sign(self) -> bool:
+        """Whether rows sum several beats up from one constant each, of which only the sign leaves."""
+        begins = self.group_beats > 1 and self.offsets == 1 and len(self.steps) == 1 and not self.loaded
+        return self.mode == "bits" and begins
 
     @property
     def popcount_latency(self) -> int:
@@ -204,7 +214,13 @@ class Array:
     @property
     def latency(self) -> int:
         """Cycles from the last beat of a group at the array's top to the output beat (all rows de-skewed)."""
-        return self.encode_latency + self.popcount_latency + self.columns + self.pe + 1 + (len(self.steps) > 1)
+        return self.encode_latency + self.popcount_latency + self.columns + self.pe + self.sum_latency
+
+    @property
+    def sum_latency(self) -> int:
+        """Cycles from a row's last sum to its output: the accumulator's register, and one more behind it with several steps or where the
+        sign stands apart."""
+        return 1 + (len(self.steps) > 1 or self.sign_apart)
 
 
 @dataclass(frozen=True)

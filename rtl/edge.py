@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amaranth import Module, Mux, ShapeLike, Signal, Value, signed
+from amaranth import Cat, Module, Mux, ShapeLike, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -46,7 +46,7 @@ class Accumulator(wiring.Component):
     Ports: `marks_i`, `marks_o`: one register from i to o. `psum`: the row's sum of the beat that `marks_o` tells of. `offset`, `flip`
     (absent without flips): from the row's tables; with several offsets those of the mark that `at` (absent with one) held one cycle
     before, and two cycles before. `start`: the constant that a group's sum begins with (`constant_start`), in place of `offset` where
-    that isn't late. `o`: a flow of one element, valid 1 cycle after `marks_o.done`, 2 where the offset is late.
+    that isn't late. `o`: a flow of one element, valid `latency` cycles after `marks_o.done`.
     """
 
     def __init__(self, array: Array, psum: ShapeLike, start: int | None) -> None:
@@ -64,7 +64,7 @@ class Accumulator(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from `psum` to `o`."""
-        return 1 + is_late(self._array)
+        return self._array.sum_latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -119,3 +119,25 @@ class Accumulator(wiring.Component):
         for shift in sorted({step.shift for step in self._array.steps} - {0}):
             held = Mux(self.marks_o.shift == shift, held << shift, held)
         return held
+
+
+class SplitAccumulator(Accumulator):
+    """An accumulator whose two highest bits stand behind the carry chain and take its carry one cycle later (`Array.sign_apart`): the
+    sign's register is in no cell of the chain. No sum of a beat reaches up to these bits. It begins with `start` (`constant_start`)."""
+
+    def __init__(self, array: Array, psum: ShapeLike, start: int) -> None:
+        self._begin = start % (1 << array.acc_bits)
+        super().__init__(array, psum, start)
+
+    def _accumulated(self, m: Module, up: int) -> Value:
+        low = self._array.acc_bits - 2
+        held = Signal(low, name="held", init=self._begin % (1 << low), reset_less=True)
+        top = Signal(2, name="top", init=self._begin >> low, reset_less=True)
+        carry = Signal(name="carry", reset_less=True)
+        sign = Signal(name="sign", reset_less=True)
+        now = Signal(low + 1, name="now")
+        m.d.comb += now.eq(held + self.psum)
+        above = Cat(top[0] ^ carry, top[1] ^ (top[0] & carry))  # no sum: a chain of two bits would be more
+        m.d.sync += [held.eq(Mux(self.marks_i.first, held.init, now[:low])), carry.eq(now[low]),
+                     top.eq(Mux(self.marks_o.first, top.init, above)), sign.eq(above[1])]
+        return sign

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bwnhw.blocks import Array
 from bwnhw.compressor import prefix_parity
 from bwnhw.rtl.absorption import CountingAccumulator, element
-from bwnhw.rtl.edge import Accumulator, MarkSignature, constant_start
+from bwnhw.rtl.edge import Accumulator, MarkSignature, SplitAccumulator, constant_start
 from bwnhw.rtl.pe import Column, ProcessingElement, columns, fold_bits
 from bwnhw.rtl.pipeline import delay, lookup, words
 from bwnhw.rtl.signatures import FlowSignature
@@ -111,7 +111,10 @@ class Row(BareRow):
         """The accumulator of what the last PE hands on."""
         if start is not None and self._array.absorbed:
             return CountingAccumulator(self._array, start)
-        return Accumulator(self._array, range(self._columns[-1].max_out + 1), start)
+        psum = range(self._columns[-1].max_out + 1)
+        if start is not None and self._array.sign_apart:
+            return SplitAccumulator(self._array, psum, start)
+        return Accumulator(self._array, psum, start)
 
     def _later(self, m: Module, value: Value, cycles: int, entries: Sequence[int], name: str) -> Value:
         """What was looked up, as many cycles later as the accumulator asks for. The registers start with an entry of the table: bits that

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_array import check
+from test_array import check, close_tables, simple
 
 from bwnhw.absorption import NETS, absorption, behind, first_bits
-from bwnhw.blocks import Array, Step, Window
+from bwnhw.blocks import Step
 from bwnhw.compressor import after
-from bwnhw.geometry import Geometry
 from bwnhw.rtl.absorption import Chain, CountingAccumulator, PartialPopcount
 from bwnhw.rtl.emit import emit
 from bwnhw.rtl.synth import synth
-from bwnhw.tables import ArrayTables
 
 ACC_BITS = 16
 
@@ -55,30 +53,17 @@ def test_synthesis_takes_what_the_plan_says(lanes: int, tmp_path: Path) -> None:
         assert synth(tmp_path / f"{name}.v", "xc7", name).luts == luts
 
 
-def array(lanes: int, beats: int, memory: str = "lut") -> tuple[Window, Array]:
-    """A window and an array of one column whose rows have one threshold each, and may flip."""
-    kind = Window(Geometry(1, 1, (1, 1), (1, 1), (0, 0, 0, 0)), lanes, 1, beats, 1, 1, False, 1, (Step(0, 0, 0),), 1, 0, 1, 2 * beats)
-    return kind, Array(3, 1, lanes, lanes, 1, kind.steps, beats, beats, 1, "bits", 0, 0, (lanes * beats).bit_length() + 2, 1, True, memory)
-
-
-def tables(block: Array, rng: np.random.Generator) -> ArrayTables:
-    """Random weights, and offsets that some of the sums reach."""
-    middle = block.lanes * block.group_beats // 2
-    return ArrayTables(rng.integers(0, 2, (block.pe, block.fold_depth, block.lanes)).astype(bool),
-                       rng.integers(-middle - 3, -middle + 4, (block.pe, 1)), rng.integers(0, 2, (block.pe, 1)).astype(bool))
-
-
 @pytest.mark.parametrize(("lanes", "beats", "memory"), [(1, 2, "lut"), (2, 5, "lut"), (3, 8, "lut"), (9, 2, "block"), (16, 3, "lut"),
                                                         (33, 12, "lut"), (32, 8, "lut"), (64, 2, "block"), (97, 4, "lut")])
 def test_equal_in_value_and_cycle(lanes: int, beats: int, memory: str) -> None:
     rng = np.random.default_rng(lanes)
-    kind, block = array(lanes, beats, memory)
+    kind, block = simple("xc7", lanes, 1, beats, memory)
     assert block.absorbed
-    check(kind, block, tables(block, rng), rng, groups=40)
+    check(kind, block, close_tables(block, rng), rng, groups=40)
 
 
 def test_only_where_it_can_be() -> None:
-    _, block = array(32, 8)
+    _, block = simple("xc7", 32, 1, 8)
     others = {"pe_lanes": 16, "planes": 2, "steps": (Step(0, 0, 0),) * 2, "offsets": 2, "mode": "sums", "group_beats": 1,
               "family": "ecp5", "loaded": True}
     assert not any(replace(block, **{name: value}).absorbed for name, value in others.items())
@@ -86,9 +71,9 @@ def test_only_where_it_can_be() -> None:
 
 def test_a_start_that_is_off_by_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one too many that each beat takes away is known ahead."""
-    kind, block = array(9, 4)
+    kind, block = simple("xc7", 9, 1, 4)
     monkeypatch.setattr(CountingAccumulator, "__init__", lambda self, array, start, made=CountingAccumulator.__init__: made(
         self, replace(array, group_beats=array.group_beats - 1), start))
     rng = np.random.default_rng(1)
     with pytest.raises(AssertionError):
-        check(kind, block, tables(block, rng), rng, groups=60)
+        check(kind, block, close_tables(block, rng), rng, groups=60)

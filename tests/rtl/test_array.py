@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from bwnhw.blocks import Array, Window
+from bwnhw.blocks import Array, Step, Window
 from bwnhw.design import design
 from bwnhw.geometry import Geometry
 from bwnhw.network import BIPOLAR_WEIGHTS, UNIPOLAR_WEIGHTS, Conv, Input, Ints, Threshold, Topology, signed_weights
 from bwnhw.plan import Engine, Plan
 from bwnhw.rtl.array import SystolicArray
+from bwnhw.rtl.edge import SplitAccumulator
 from bwnhw.tables import ArrayTables
 
 
@@ -135,3 +136,36 @@ def test_a_broken_table_is_found(broken, mode):
     check(window, array, tables, np.random.default_rng(1), groups=60)
     with pytest.raises(AssertionError):
         check(window, array, other, np.random.default_rng(1), believed=tables, groups=60)
+
+
+def simple(family: str, lanes: int, columns: int, beats: int, memory: str = "lut") -> tuple[Window, Array]:
+    """A window and an array whose rows have one threshold each and may flip, so that only a sign leaves them."""
+    kind = Window(Geometry(1, 1, (1, 1), (1, 1), (0, 0, 0, 0)), lanes, 1, beats, 1, 1, False, 1, (Step(0, 0, 0),), 1, 0, 1, 2 * beats)
+    return kind, Array(3, 1, lanes, -(-lanes // columns), 1, kind.steps, beats, beats, 1, "bits", 0, 0, (lanes * beats).bit_length() + 2, 1,
+                       True, memory, family)
+
+
+def close_tables(block: Array, rng: np.random.Generator) -> ArrayTables:
+    """Random weights, and offsets near to what sums are in the middle."""
+    middle = block.lanes * block.group_beats // 2
+    return ArrayTables(rng.integers(0, 2, (block.pe, block.fold_depth, block.lanes)).astype(bool),
+                       rng.integers(-middle - 3, -middle + 4, (block.pe, 1)), rng.integers(0, 2, (block.pe, 1)).astype(bool))
+
+
+@pytest.mark.parametrize(("lanes", "columns", "beats"), [(1, 1, 2), (4, 1, 2), (9, 2, 5), (32, 1, 8), (16, 3, 3)])
+def test_sign_apart(lanes, columns, beats):
+    """The two highest bits of the sum one cycle behind the others."""
+    rng = np.random.default_rng(lanes)
+    kind, block = simple("ecp5", lanes, columns, beats)
+    assert block.sign_apart
+    check(kind, block, close_tables(block, rng), rng, groups=60)
+
+
+def test_a_sign_that_begins_elsewhere_is_found(monkeypatch):
+    made = SplitAccumulator.__init__
+    monkeypatch.setattr(SplitAccumulator, "__init__", lambda self, array, psum, start: made(self, array, psum,
+                                                                                           start + (1 << array.acc_bits - 2)))
+    kind, block = simple("ecp5", 3, 1, 2)
+    rng = np.random.default_rng(1)
+    with pytest.raises(AssertionError):
+        check(kind, block, close_tables(block, rng), rng, groups=60)
