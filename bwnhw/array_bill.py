@@ -71,6 +71,8 @@ def array_bill(block: Array, family: str) -> Bill:
             row.part += registers + Part(outputs + _chain(chain, family), lanes + behind.bit_length())
         if before:
             row.part += Part(_chain(behind.bit_length(), family))
+        elif not block.absorbed and not block.kernel:
+            row.part += _odd(block, lanes, family)
         if block.codebook:
             row.part += kernel_first(block.codebook, lanes, family)
             row.part += kernel_memory(block.codebook, lanes, column, block.fold_depth, block.memory, family)
@@ -118,6 +120,20 @@ def _passing(block: Array, family: str) -> Part:
     return saved
 
 
+def _odd(block: Array, lanes: int, family: str) -> Part:
+    """The odd bit's way goes on through the first column's partial sum, and through the columns of higher planes where no other column adds
+    to it: one line in place of up to three."""
+    own = popcount_latency(lanes, block.family)
+    after = block.planes if block.lane_columns == 1 else 1
+    parts = [delay(1, cycles, family).times(-1) for cycles in (own, block.popcount_latency - own, after)]
+    return sum(parts, delay(1, block.popcount_latency + after, family))
+
+
+def unread(lanes: int, block: Array) -> int:
+    """Lanes of a column that are in no parity: their registers at the top edge follow the window's."""
+    return int(not block.kernel and (lanes % 2 == 0 or lanes == 1))
+
+
 def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     """The first level of a PE's popcount with the weights in front of it, which merge where they are small."""
     depth, pairs, wide = block.fold_depth, carries(lanes), FAMILIES[family].lut_inputs == 6
@@ -149,22 +165,30 @@ def stored_bits(block: Array) -> int:
     return stored // block.kernel * book.index_bits + book.codebook_bits if book else stored
 
 
-def _marks(block: Array) -> int:
-    """Bits of the marks that travel down the right edge, beside `done`."""
-    shift = index_bits(max(step.shift for step in block.steps) + 1)
-    return (block.group_beats > 1) + shift + index_bits(block.offsets)
+def marks_way(block: Array) -> Iterator[tuple[int, int]]:
+    """The marks beside `done`: (bits, registers of the line from the top to where the first row reads them, its own among them unless it
+    reads them before)."""
+    wait = block.encode_latency + block.popcount_latency + block.columns
+    if block.group_beats > 1:
+        yield 1, wait + (not _constant_start(block))
+    yield index_bits(max(step.shift for step in block.steps) + 1), wait + 1
+    yield index_bits(block.offsets), wait + (len(block.steps) > 1)
+
+
+def _constant_start(block: Array) -> bool:
+    """Whether a sum over several beats begins with a constant, which is a register's reset value."""
+    return len(block.steps) > 1 or block.offsets == 1 and not block.loaded
 
 
 def _accumulator(row: Bill, block: Array, family: str) -> None:
     late, single = len(block.steps) > 1, block.group_beats == 1
     bits, kept = block.acc_bits, 1 if block.mode == "bits" else block.out_bits + block.down
-    row.part += Part(0, 1 + _marks(block))
+    row.part += Part(0, 1)
     if single:
         row.part += Part(0, kept)
         row.features["acc_single_bits"] += bits
     else:
-        # A constant that the sum begins with is a register's reset value; what leaves has registers of its own.
-        constant = late or block.offsets == 1 and not block.loaded
+        constant = _constant_start(block)  # what leaves has registers of its own then
         row.part += Part(0, bits + constant * (bits if late else kept) + late * kept)
         merged = constant or FAMILIES[family].lut_inputs == 6  # a LUT6 of the adder has the multiplexer in it
         # The two highest bits apart from the chain, whose carry out is a bit of it and a register.
@@ -187,8 +211,9 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
 
 def _edges(block: Array, family: str) -> Part:
     """The marks' way to the right edge and the de-skew of the rows."""
-    wait = block.encode_latency + block.popcount_latency + block.columns
-    part = Part(0, wait) + delay(_marks(block), wait, family)
+    part = Part(0, block.encode_latency + block.popcount_latency + block.columns)
+    for bits, cycles in marks_way(block):
+        part += delay(bits, cycles, family) + Part(0, bits * (block.pe - 1))
     late = block.sum_latency
     part += Part(0, late)
     # A line of registers takes in the one that it begins at, unless the accumulator reads that one back or a flip stands between.

@@ -9,10 +9,11 @@ from functools import cache
 from importlib.resources import files
 
 from bwnhw.bill import Bill
-from bwnhw.blocks import Design, Stage, Unrolled
+from bwnhw.blocks import Array, Design, Stage, Unrolled, Window
 from bwnhw.errors import InputError, PlanError
 from bwnhw.families import FAMILIES
 from bwnhw.network import Network
+from bwnhw.seam_bill import seam
 from bwnhw.structure import Block, bill, credits, load_chain, shell, stage_blocks
 from bwnhw.unrolled import unrolled_bill
 
@@ -116,8 +117,9 @@ def checked(family: str) -> str:
 
 def stage_resources(stage: Stage, family: str, network: Network | None = None) -> StageResources:
     """The estimate of one stage."""
-    blocks = tuple(unrolled_resources(network, stage, family) if isinstance(block, Unrolled) else block_resources(block, family)
-                   for block in stage_blocks(stage))
+    blocks = tuple(unrolled_resources(network, stage, family) if isinstance(block, Unrolled)
+                   else _array_resources(stage.window, block, family) if isinstance(block, Array) and stage.window
+                   else block_resources(block, family) for block in stage_blocks(stage))
     return StageResources(stage.name, stage.nodes, (*blocks, _sized("Credits", credits(stage.fifo), family)))
 
 
@@ -126,6 +128,12 @@ def unrolled_resources(network: Network | None, stage: Stage, family: str) -> Bl
     if network is None:
         raise PlanError(f"{stage.name}: an unrolled layer's estimate needs the network with its weights, but there is only its topology")
     return _sized("Unrolled", unrolled_bill(network, stage, family), family)
+
+
+def _array_resources(window: Window, array: Array, family: str) -> BlockResources:
+    """The estimate of an array behind its window."""
+    found = bill(array, family)
+    return _sized("Array", Bill(found.part + seam(window, array, family), found.features, found.weight_bits), family)
 
 
 def block_resources(block: Block, family: str) -> BlockResources:
