@@ -11,6 +11,7 @@ from bwnhw.compressor import SEGMENT, adds_rows, after, carries, counted, levels
 from bwnhw.fabric import Part, blocks, delay, index_bits
 from bwnhw.families import FAMILIES
 from bwnhw.kernel_bill import kernel_first, kernel_memory, shared_memory
+from bwnhw.rom_bill import rom_luts
 
 
 @cache
@@ -150,12 +151,7 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     elif depth <= leaf // 2:
         row.features["rom_merged"] += lanes
     else:
-        # Leaves and multiplexers grow with the depth; of LUT4 no part of a leaf is wasted, since it merges with the multiplexer.
-        if wide:
-            row.features["rom_leaves"] += lanes * -(-depth // leaf)
-        else:  # what stands behind a leaf depends on how many address bits it doesn't have
-            row.features[f"rom_{min(1 << index_bits(depth), 16 * leaf)}"] += -(-lanes * depth // leaf)
-        row.part += Part(free)
+        row.part += Part(free + rom_luts(lanes, depth, block.fill, family))
 
 
 def stored_bits(block: Array) -> int:

@@ -157,6 +157,7 @@ class Array:
     family: str = "xc7"  # whose LUTs the popcounts are shaped for
     loaded: bool = False  # weights, offsets and flips are memories that are filled at run time, not constants
     codebook: CodebookShape | None = None  # what is stored are indices into it; lanes are then kernel after kernel, a channel each
+    weights: int = 0  # bits of weights that the layer has, where a folding that doesn't divide pads them to more; 0: as many as are stored
 
     encode_latency = 1
 
@@ -170,6 +171,11 @@ class Array:
         if not self.kernel:
             return lane
         return lane % self.kernel * (self.lanes // self.kernel) + lane // self.kernel
+
+    @property
+    def fill(self) -> float:
+        """The share of the stored weights that are the layer's, not padding."""
+        return self.weights / (self.pe * self.fold_depth * self.lanes) if self.weights else 1.0
 
     @property
     def lane_columns(self) -> int:

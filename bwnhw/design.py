@@ -257,7 +257,8 @@ def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine
         acc_bits, mode, out_bits, flips = conv.out.bits + down, "sums", conv.out.bits, False
     return Array(engine.pe, window.groups, engine.taps * engine.simd, engine.lanes, engine.planes, window.steps,
                  window.fold_depth, window.group_beats, window.classes * window.groups, mode, up, down, acc_bits, out_bits, flips,
-                 engine.memory, codebook=conv.codebook if engine.codebook == "index" else None)
+                 engine.memory, codebook=conv.codebook if engine.codebook == "index" else None,
+                 weights=conv.out.channels * conv.kernel[0] * conv.kernel[1] * source.channels * len(conv.weights.plane_shifts))
 
 
 def _unrolled(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window) -> Unrolled:

@@ -40,7 +40,7 @@ def memory(depth: int, width: int, family: str, synchronous: bool, copies: int =
     read = Part(0, copies * width if synchronous else 0)
     if kind.lut_ram is None:
         prefers_blocks, found = depth * width > MOST_REGISTERS * count, _register_memory(depth, width, copies)
-    elif depth == 1 or depth * width <= 4 or depth <= 2 and width <= 3:  # too small for any RAM
+    elif depth == 1 or depth * width <= kind.lut_ram.least or depth == 2 and width in kind.lut_ram.pairs:  # too small for any RAM
         prefers_blocks, found = False, _register_memory(depth, width, copies)
     else:
         banks = -(-depth // kind.lut_ram.pieces[-1][0])

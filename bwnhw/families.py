@@ -12,12 +12,15 @@ Shape = tuple[int, int]  # depth, width
 class LutRam:
     """Distributed RAM with a write and a read port.
 
-    `pieces`: (depth, width, LUTs) of one, the shallowest first; a deeper memory has several banks of the deepest. Behind banks stand
+    `pieces`: (depth, width, LUTs) of one, the shallowest first; a deeper memory has several banks of the deepest. Up to `least` bits, and two
+    words of one of the widths `pairs`, are registers instead. Behind banks stand
     `decoder` LUTs for each, less `spared` in all, and for each bit of a word `mux` LUTs for each bank but one, rounded up. Yosys takes
     block RAM instead where the read port is synchronous and (width + `overhead`)·banks > `limit` for each block RAM.
     """
 
     pieces: tuple[tuple[int, int, int], ...]
+    least: int
+    pairs: tuple[int, ...]
     decoder: int
     spared: int
     mux: Fraction
@@ -60,7 +63,7 @@ class Family:
 _18_KBIT = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 # The rules for memories were read off Yosys 0.70 over a grid of widths and depths (benchmarks/memory_grid.py).
 FAMILIES: Mapping[str, Family] = MappingProxyType({
-    "xc7": Family(6, 1, 3, LutRam(((32, 6, 4), (64, 3, 4)), 1, 0, Fraction(1, 3), 0.3, 41.4), 18, _18_KBIT, None),
-    "ecp5": Family(4, 2, None, LutRam(((16, 4, 6),), 2, 2, Fraction(3, 4), 2.5, 109.0), 18, _18_KBIT, Fraction(1, 2)),
+    "xc7": Family(6, 1, 3, LutRam(((32, 6, 4), (64, 3, 4)), 4, (1, 2, 3), 1, 0, Fraction(1, 3), 0.3, 41.4), 18, _18_KBIT, None),
+    "ecp5": Family(4, 2, None, LutRam(((16, 4, 6),), 6, (1, 2, 3, 5), 2, 2, Fraction(3, 4), 2.5, 109.0), 18, _18_KBIT, Fraction(1, 2)),
     "ice40": Family(4, 1, None, None, 4, ((256, 16), (512, 8), (1024, 4), (2048, 2)), Fraction(1), 0.33),
 })
