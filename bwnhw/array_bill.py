@@ -8,7 +8,7 @@ from bwnhw.absorption import absorption, first_bits
 from bwnhw.bill import Bill, constant_table
 from bwnhw.blocks import Array
 from bwnhw.compressor import SEGMENT, adds_rows, after, carries, counted, levels, popcount_latency
-from bwnhw.fabric import Part, blocks, delay, index_bits
+from bwnhw.fabric import Part, banked, delay, index_bits
 from bwnhw.families import FAMILIES
 from bwnhw.kernel_bill import kernel_first, kernel_memory, shared_memory
 from bwnhw.rom_bill import rom_luts
@@ -143,7 +143,7 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     if depth == 1 and not block.loaded:
         row.part += Part(pairs)
     elif block.loaded or block.memory == "block":
-        row.part += Part(free, 0, 0 if block.loaded else blocks(depth, lanes, family))
+        row.part += Part(free) + (Part() if block.loaded else banked(depth, lanes, family))
     elif depth <= 8 and (wide or depth <= 2):
         row.part += Part(pairs + 1)  # three lanes and the fold counter are no more inputs than a LUT has
     elif depth <= 8:

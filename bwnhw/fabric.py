@@ -30,13 +30,26 @@ class Part:
 
 def blocks(depth: int, width: int, family: str) -> int:
     """Block RAMs of a memory, in the best of the family's shapes."""
-    return min(-(-depth // deep) * -(-width // wide) for deep, wide in FAMILIES[family].block_shapes)
+    return banked(depth, width, family).brams
+
+
+def banked(depth: int, width: int, family: str) -> Part:
+    """A memory in block RAM, with the multiplexers behind its banks: where it is deeper than a block RAM, all banks lie side by side in
+    rows as wide as they need, and the rows in as many block RAMs."""
+    wide_luts = FAMILIES[family].lut_inputs == 6
+    found = []
+    for deep, wide in FAMILIES[family].block_shapes:
+        banks = -(-depth // deep)
+        choosers = -(-(banks - 1) // 3) if wide_luts else -(-2 * (banks - 1) // 3)  # LUTs of a multiplexer of so many
+        found.append(Part(width * choosers, index_bits(banks), -(-width * banks // wide)))
+    return min(found, key=lambda part: (part.brams, part.luts))
 
 
 def memory(depth: int, width: int, family: str, synchronous: bool, copies: int = 1) -> Part:
     """A memory in `copies` that are written alike, as Yosys maps it: in LUTs (registers, where LUTs are no memory), or block RAM where that
     is cheaper and the read port is synchronous."""
-    kind, count = FAMILIES[family], blocks(depth, width, family)
+    kind, stored = FAMILIES[family], banked(depth, width, family)
+    count = stored.brams
     read = Part(0, copies * width if synchronous else 0)
     if kind.lut_ram is None:
         prefers_blocks, found = depth * width > MOST_REGISTERS * count, _register_memory(depth, width, copies)
@@ -48,7 +61,7 @@ def memory(depth: int, width: int, family: str, synchronous: bool, copies: int =
         found = Part(_lut_memory(kind.lut_ram, depth, width)).times(copies)
     if not (synchronous and prefers_blocks):
         return found + read
-    return Part(0, 0, copies * count) + (_around(depth, width, kind.forward_luts, copies) if kind.forward_luts else Part())
+    return stored.times(copies) + (_around(depth, width, kind.forward_luts, copies) if kind.forward_luts else Part())
 
 
 def _register_memory(depth: int, width: int, copies: int) -> Part:

@@ -12,8 +12,8 @@ Shape = tuple[int, int]  # depth, width
 class LutRam:
     """Distributed RAM with a write and a read port.
 
-    `pieces`: (depth, width, LUTs) of one, the shallowest first; a deeper memory has several banks of the deepest. Up to `least` bits, and two
-    words of one of the widths `pairs`, are registers instead. Behind banks stand
+    `pieces`: (depth, width, LUTs) of one, the shallowest first; a deeper memory has several banks of the deepest. Up to `least` bits, and
+    two words of one of the widths `pairs`, are registers instead. Behind banks stand
     `decoder` LUTs for each, less `spared` in all, and for each bit of a word `mux` LUTs for each bank but one, rounded up. Yosys takes
     block RAM instead where the read port is synchronous and (width + `overhead`)·banks > `limit` for each block RAM.
     """

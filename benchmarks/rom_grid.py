@@ -1,0 +1,85 @@
+"""How Yosys maps tables of random constants, in LUTs and in block RAM, beside `bwnhw.rom_bill` and `bwnhw.fabric.banked`.
+
+    python benchmarks/rom_grid.py [--family NAME ...]
+
+Prints every table, measured and estimated. Exit status 1 where block RAMs differ, or the LUTs of tables by more than 10 % in the mean.
+Takes a few minutes for each family.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bwnhw.fabric import Part, banked, index_bits
+from bwnhw.families import FAMILIES
+from bwnhw.rom_bill import rom_luts
+from bwnhw.rtl.netlist import count
+from bwnhw.rtl.synth import FLATTENED, SCRIPTS, run_yosys, yosys_command
+
+IN_LUTS = tuple((depth, width) for depth in (16, 20, 32, 48, 64, 72, 96, 128, 136, 160, 192, 224, 256, 320, 384, 512, 640, 1024)
+                for width in (1, 4, 16))
+IN_BLOCKS = ((300, 12), (600, 24), (700, 5), (1100, 20), (1500, 12), (2000, 12), (2400, 16), (2500, 30), (2880, 12), (3840, 4), (4000, 12),
+             (5000, 8), (6000, 3))
+SEED = 5
+MOST = 0.1
+Table = tuple[int, int]  # depth, width
+
+
+def verilog(number: int, table: Table, words: NDArray[np.int64], clocked: bool) -> str:
+    """One table, read by a case, or from a block RAM."""
+    depth, width = table
+    ports = f"input clk, input [{index_bits(depth) - 1}:0] at, output reg [{width - 1}:0] q"
+    if clocked:
+        contents = "".join(f"words[{at}] = {width}'d{word}; " for at, word in enumerate(words))
+        body = (f'(* rom_style = "block" *) reg [{width - 1}:0] words [0:{depth - 1}]; initial begin {contents} end\n'
+                "always @(posedge clk) q <= words[at];")
+    else:
+        cases = "".join(f"{at}: q = {width}'d{word}; " for at, word in enumerate(words[:-1]))
+        body = f"always @* case (at) {cases}default: q = {width}'d{words[-1]}; endcase"
+    return f"(* keep_hierarchy *) module m{number}({ports});\n{body}\nendmodule\n"
+
+
+def measured(tables: tuple[Table, ...], family: str, clocked: bool) -> list[Part]:
+    """What Yosys makes of every table, all in one run."""
+    rng = np.random.default_rng(SEED)
+    texts, ports, instances = [], ["input clk"], []
+    for number, (depth, width) in enumerate(tables):
+        texts.append(verilog(number, (depth, width), rng.integers(0, 1 << width, depth), clocked))
+        ports.append(f"input [{index_bits(depth) - 1}:0] at{number}, output [{width - 1}:0] q{number}")
+        instances.append(f"m{number} i{number}(clk, at{number}, q{number});")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "grid.v").write_text("\n".join([*texts, f"module top({', '.join(ports)});", *instances, "endmodule", ""]))
+        script = f"read_verilog grid.v; {SCRIPTS[family].format(top='top').removesuffix(FLATTENED)} write_json grid.json"
+        run_yosys([*yosys_command(None), "-p", script], folder, 3600)
+        modules = json.loads((Path(folder) / "grid.json").read_text())["modules"]
+    counts = [count({"modules": {"m": modules[f"m{number}"]}}, family) for number in range(len(tables))]
+    return [Part(found.luts, found.ffs, found.brams) for found in counts]
+
+
+def main() -> int:
+    """Measure, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    passed = True
+    for family in parser.parse_args().family:
+        errors = []
+        for (depth, width), found in zip(IN_LUTS, measured(IN_LUTS, family, False), strict=True):
+            guess = rom_luts(width, depth, 1.0, family)
+            errors.append(abs(guess - found.luts) / found.luts)
+            print(f"{family} {depth} x {width}: {guess} / {found.luts} LUTs")
+        for (depth, width), found in zip(IN_BLOCKS, measured(IN_BLOCKS, family, True), strict=True):
+            stored = banked(depth, width, family)
+            passed &= stored.brams == found.brams
+            print(f"{family} {depth} x {width} in block RAM: {stored.brams} / {found.brams}, {stored.luts} / {found.luts} LUTs")
+        passed &= np.mean(errors) <= MOST
+        print(f"{family}: LUTs of {len(errors)} tables, mean error {np.mean(errors):.1%}, worst {max(errors):.1%}")
+    return int(not passed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
