@@ -2,8 +2,8 @@
 
     python benchmarks/array_luts.py [--quick] [--json FILE] [--reuse FILE] [--limit N]
 
-Rows × lanes from 4 × 32 to 64 × 64 in columns of 32 lanes, weights at run time ("-": they come in by port, nothing is counted for their
-storage), and fold depths 1, 8, 64 and 512; families xc7 and ecp5. Both sides have 16-bit accumulators that begin at the threshold, a
+Rows × lanes from 4 × 32 to 64 × 64, on xc7 in one column, on ecp5 in columns of 32 lanes; weights at run time ("-": they come in by port,
+nothing is counted for their storage), and fold depths 1, 8, 64 and 512. Both sides have 16-bit accumulators that begin at the threshold, a
 register behind every second adder level at least, and the same flags (`bwnhw.rtl.synth.SCRIPTS`). Counted as in `bwnhw.rtl.netlist`.
 Depth 512 is in block RAM on our side and left out on the plain one, whose LUT ROM nobody would build. Depth 1 is measured twice on our
 side, systolic and unrolled (`unrolled_unit.py`: an adder graph with sums that rows share, a register behind every adder, the same

@@ -17,7 +17,7 @@ from bwnhw.rtl.row import Row, RowTables, row_tables
 from bwnhw.tables import ArrayTables
 
 ACC_BITS = 16
-COLUMN_LANES = 32
+COLUMN_LANES = {"xc7": 64, "ecp5": 32}
 GROUP_BEATS = 8  # beats that are summed up at least
 SEED = 1
 
@@ -29,10 +29,10 @@ def window(lanes: int, depth: int) -> Window:
 
 
 def array(rows: int, lanes: int, depth: int, family: str, memory: str) -> Array:
-    """An array in columns of 32 lanes, with thresholds for one-bit outputs and 16-bit accumulators."""
+    """An array in columns of 64 lanes on xc7 and of 32 on ECP5, with thresholds for one-bit outputs and 16-bit accumulators."""
     kind = window(lanes, depth)
-    return Array(rows, 1, lanes, COLUMN_LANES, 1, kind.steps, max(1, depth), kind.group_beats, 1, "bits", 0, 0, ACC_BITS, 1, False, memory,
-                 family)
+    return Array(rows, 1, lanes, COLUMN_LANES[family], 1, kind.steps, max(1, depth), kind.group_beats, 1, "bits", 0, 0, ACC_BITS, 1, False,
+                 memory, family)
 
 
 def tables(rows: int, lanes: int, depth: int) -> ArrayTables:

@@ -6,11 +6,14 @@ from functools import cache
 
 from bwnhw.blocks import Stage, Upsize
 from bwnhw.design import Flow, indexable, lay_stage, resize
+from bwnhw.families import FAMILIES
 from bwnhw.network import Conv, Ints, Network, Node, Topology, topology_of
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, stage_resources
 
-PE_LANES = 36  # XNORs of one PE at most: twelve groups of three
+PE_LANES = {6: 72, 4: 36}
+"""By inputs of a LUT: XNORs of one PE at most, whole kernels of nine. Of LUT6 wide PEs are cheaper, since counters take a partial sum's
+place (7 % at 144 lanes and more), and a row of one column may leave its last counters to the accumulator; of LUT4 they are slower."""
 BLOCK_DEPTH = 256  # weight memories from this depth on may be block RAM
 ROOM = 2  # foldings with more than this many times the lanes that the interval needs are left out
 
@@ -30,16 +33,21 @@ class Segment:
     flow: Flow
 
 
-def engine(pe: int, simd: int, taps: int, planes: int, memory: str = "lut") -> Engine:
+def engine(pe: int, simd: int, taps: int, planes: int, memory: str = "lut", family: str = "xc7") -> Engine:
     """An engine whose lanes are spread evenly over as few PEs as `PE_LANES` allows, in groups of three."""
     lanes = taps * simd
-    columns = -(-lanes // PE_LANES)
+    columns = -(-lanes // most_lanes(family))
     return Engine(pe, simd, taps, planes, min(lanes, 3 * -(-lanes // (3 * columns))), memory)
 
 
-def widest(conv: Conv, source: Ints) -> Engine:
+def most_lanes(family: str) -> int:
+    """XNORs of one PE at most."""
+    return PE_LANES[FAMILIES[family].lut_inputs]
+
+
+def widest(conv: Conv, source: Ints, family: str = "xc7") -> Engine:
     """The fully parallel engine: one output pixel per cycle, one cycle per weight plane."""
-    return engine(conv.out.channels, source.channels, conv.kernel[0] * conv.kernel[1], source.bits)
+    return engine(conv.out.channels, source.channels, conv.kernel[0] * conv.kernel[1], source.bits, family=family)
 
 
 def unrolled(conv: Conv, source: Ints) -> Engine:
@@ -47,13 +55,13 @@ def unrolled(conv: Conv, source: Ints) -> Engine:
     return replace(widest(conv, source), engine="unrolled")
 
 
-def indexed(conv: Conv, source: Ints, chosen: Engine) -> Engine | None:
+def indexed(conv: Conv, source: Ints, chosen: Engine, family: str = "xc7") -> Engine | None:
     """The same folding with kernels stored as indices, as many whole kernels in one PE as `PE_LANES` allows; None where it can't be."""
     taps = conv.kernel[0] * conv.kernel[1]
     together = chosen.taps == taps and (chosen.simd == source.channels or conv.codebook is not None and conv.codebook.books == 1)
     if not (indexable(conv) and together and chosen.engine == "folded"):
         return None
-    columns = -(-chosen.simd // max(1, PE_LANES // taps))
+    columns = -(-chosen.simd // max(1, most_lanes(family) // taps))
     return replace(chosen, lanes=taps * -(-chosen.simd // columns), codebook="index")
 
 
@@ -69,14 +77,14 @@ def depth(conv: Conv, source: Ints, chosen: Engine) -> int:
             * len(conv.weights.plane_shifts))
 
 
-def engines(conv: Conv, source: Ints, interval: int, fewest: int | None = None) -> Iterator[Engine]:
+def engines(conv: Conv, source: Ints, interval: int, fewest: int | None = None, family: str = "xc7") -> Iterator[Engine]:
     """Engines of a conv that finish an image within `interval` cycles: every pe, simd, taps that is the least with as many parts.
 
     Left out, all but the widest, are those with more than `ROOM` times the lanes that `fewest` cycles (else `interval`) need. Where the
     weight memory is deep, each comes with its weights in LUTs and in block RAM.
     """
     taps = conv.kernel[0] * conv.kernel[1]
-    whole = widest(conv, source)
+    whole = widest(conv, source, family)
     full = whole.pe * whole.simd * whole.taps * whole.planes
     work = beats(conv, source, Engine(1, 1))
     most = max(64, ROOM * work // (fewest or interval))
@@ -86,11 +94,11 @@ def engines(conv: Conv, source: Ints, interval: int, fewest: int | None = None) 
                 for pe in _sizes(conv.out.channels):
                     if most < pe * simd * together * planes < full:
                         break
-                    chosen = engine(pe, simd, together, planes)
+                    chosen = engine(pe, simd, together, planes, family=family)
                     if beats(conv, source, chosen) <= interval:
                         yield chosen
                         if depth(conv, source, chosen) >= BLOCK_DEPTH:
-                            yield engine(pe, simd, together, planes, "block")
+                            yield engine(pe, simd, together, planes, "block", family)
 
 
 def lay(network: Network | Topology, index: int, chosen: Engine, family: str) -> Segment:

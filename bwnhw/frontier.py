@@ -91,7 +91,7 @@ class Chain:
         """The least pace of the input port and of every segment, with a name."""
         found = [(self._head.pace, "the input port or the first stage")]
         for index, conv, source in self._convs:
-            fast = [self._fixed.get(index, widest(conv, source)), *self._also(index)]
+            fast = [self._fixed.get(index, widest(conv, source, self._family)), *self._also(index)]
             found.append((min(self._segment(index, chosen).pace for chosen in fast), f"node {index} with what follows it"))
         return found
 
@@ -181,8 +181,8 @@ class Chain:
 
     def _free(self, index: int, conv: Conv, source: Ints, pace: int, fewest: int | None) -> list[Engine]:
         """All engines to try: of a network also those that know its weights or its codebook, which a topology's values may change."""
-        folded = list(engines(conv, source, pace, fewest))
-        indices = [indexed(conv, source, chosen) for chosen in folded] if isinstance(self._network, Network) else []
+        folded = list(engines(conv, source, pace, fewest, self._family))
+        indices = [indexed(conv, source, chosen, self._family) for chosen in folded] if isinstance(self._network, Network) else []
         return [*folded, *filter(None, indices), *self._also(index)]
 
     def _also(self, index: int) -> list[Engine]:

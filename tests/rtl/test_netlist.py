@@ -32,6 +32,7 @@ class Kind:
     groups: int = 1
     classes: int = 1
     loaded: bool = False
+    one_column: int = 0  # lanes of an array that has one column, whatever the size says: only rows are more then
 
 
 KINDS = {
@@ -39,24 +40,27 @@ KINDS = {
     "eight": Kind(8, groups=2, classes=3),
     "deep": Kind(16, "lut", "sums", (Step(0, 1, 0), Step(0, 0, 1)), planes=2),
     "loaded": Kind(4, groups=2, loaded=True),
+    "sign": Kind(8),
+    "absorbed": Kind(8, one_column=24),
 }
-CASES = (("eight", "xc7"), *((kind, "ecp5") for kind in KINDS))
+CASES = (("eight", "xc7"), ("absorbed", "xc7"), *((kind, "ecp5") for kind in KINDS if kind != "absorbed"))
 
 
 def array(kind: Kind, family: str, rows: int, columns: int, made: type[SystolicArray] = SystolicArray) -> SystolicArray:
     """An array of `rows` × `columns` PEs with random weights; accumulators as wide for every size."""
-    lanes = LANES * columns // kind.planes
+    lanes = kind.one_column or LANES * columns // kind.planes
     words = kind.fold_depth // kind.groups
     bits = kind.planes * len(kind.steps)
     window = Window(Geometry(1, 1, (1, 1), (1, 1), (0, 0, 0, 0)), lanes, bits, words, 1, kind.groups, False, kind.planes, kind.steps, 1, 0,
                     kind.classes, 2 * words)
     assert window.fold_depth == kind.fold_depth
     offsets = kind.classes * kind.groups
-    block = Array(rows, kind.groups, lanes, LANES, kind.planes, kind.steps, kind.fold_depth, window.group_beats, offsets, kind.mode, 0, 0,
-                  ACC_BITS, 1 if kind.mode == "bits" else ACC_BITS, kind.mode == "bits", kind.memory, family, kind.loaded)
+    block = Array(rows, kind.groups, lanes, kind.one_column or LANES, kind.planes, kind.steps, kind.fold_depth, window.group_beats, offsets,
+                  kind.mode, 0, 0, ACC_BITS, 1 if kind.mode == "bits" else ACC_BITS, kind.mode == "bits", kind.memory, family, kind.loaded)
     rng = np.random.default_rng(1)
     tables = ArrayTables(rng.integers(0, 2, (rows, kind.fold_depth, lanes)).astype(bool), rng.integers(-30, 0, (rows, offsets)),
                          rng.integers(0, 2, (rows, kind.groups)).astype(bool))
+    assert block.absorbed == bool(kind.one_column)
     return made(block, None if kind.loaded else tables, window)
 
 
