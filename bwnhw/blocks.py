@@ -17,6 +17,7 @@ from math import prod
 from bwnhw.compressor import popcount_latency
 from bwnhw.geometry import Geometry
 from bwnhw.network import CodebookShape
+from bwnhw.sharing import Sharing
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,17 @@ class Array:
     family: str = "xc7"  # whose LUTs the popcounts are shaped for
     loaded: bool = False  # weights, offsets and flips are memories that are filled at run time, not constants
     codebook: CodebookShape | None = None  # what is stored are indices into it; lanes are then kernel after kernel, a channel each
+    shared: bool = False  # the codewords are counted once, at the top edge, and rows select (`bwnhw.sharing`)
 
-    encode_latency = 1
+    @property
+    def sharing(self) -> Sharing | None:
+        """The plan of what is counted at the top edge, if anything is."""
+        return Sharing(self.codebook, self.family) if self.codebook and self.shared else None
+
+    @property
+    def encode_latency(self) -> int:
+        """Cycles from a beat to what travels down the first column: the lanes' prefix code, or the codewords' popcounts."""
+        return self.sharing.count_latency if self.sharing else 1
 
     @property
     def kernel(self) -> int:
@@ -181,8 +191,11 @@ class Array:
 
     @property
     def popcount_latency(self) -> int:
-        """Register levels inside a PE's popcount (`bwnhw.compressor.popcount_latency`): all PEs take as long as the slowest."""
+        """Register levels inside a PE's popcount (`bwnhw.compressor.popcount_latency`), or sum of popcounts: all PEs take as long as the
+        slowest."""
         last = self.lanes - (self.lane_columns - 1) * self.pe_lanes
+        if self.sharing:
+            return self.sharing.sum_latency(min(self.pe_lanes, self.lanes) // self.kernel)
         return max(popcount_latency(lanes, self.family, self.kernel) for lanes in {min(self.pe_lanes, self.lanes), last})
 
     @property

@@ -11,6 +11,7 @@ from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, stage_resources
 
 PE_LANES = 36  # XNORs of one PE at most: twelve groups of three
+SHARED_KERNELS = 8  # kernels of one PE at most, where it adds up popcounts: three rounds
 BLOCK_DEPTH = 256  # weight memories from this depth on may be block RAM
 ROOM = 2  # foldings with more than this many times the lanes that the interval needs are left out
 
@@ -55,6 +56,15 @@ def indexed(conv: Conv, source: Ints, chosen: Engine) -> Engine | None:
         return None
     columns = -(-chosen.simd // max(1, PE_LANES // taps))
     return replace(chosen, lanes=taps * -(-chosen.simd // columns), codebook="index")
+
+
+def shared(conv: Conv, source: Ints, chosen: Engine) -> Engine | None:
+    """The same folding with codewords counted once, up to `SHARED_KERNELS` in one PE; None where kernels can't be indices."""
+    found = indexed(conv, source, chosen)
+    if found is None:
+        return None
+    columns = -(-chosen.simd // SHARED_KERNELS)
+    return replace(found, lanes=chosen.taps * -(-chosen.simd // columns), codebook="shared")
 
 
 def beats(conv: Conv, source: Ints, chosen: Engine) -> int:

@@ -18,6 +18,8 @@ from bwnhw.fabric import Part, blocks, delay, index_bits, memory
 from bwnhw.families import FAMILIES
 from bwnhw.kernel_bill import kernel_first, kernel_memory, shared_memory
 from bwnhw.loading import WORD, LoadTable, stage_load_tables
+from bwnhw.shared_bill import adders, fold_line, shared_edge, shared_pe
+from bwnhw.sharing import Sharing
 from bwnhw.window_bill import window_bill
 
 Block = Upsize | Downsize | Window | Array | Unrolled | Reduce | Thresholds | Scaler | Best | Fifo
@@ -89,8 +91,9 @@ def array_columns(block: Array) -> Iterator[tuple[int, int, int]]:
     for plane in range(block.planes):
         for first in range(0, block.lanes, block.pe_lanes):
             lanes = min(block.pe_lanes, block.lanes - first)
-            yield lanes, total, total + (lanes << plane)
-            total += lanes << plane
+            most = block.sharing.most(lanes // block.kernel) if block.sharing else lanes
+            yield lanes, total, total + (most << plane)
+            total += most << plane
 
 
 def _array(block: Array, family: str) -> Bill:
@@ -99,10 +102,14 @@ def _array(block: Array, family: str) -> Bill:
     row = Bill(Part(0, fold * counters))
     skew = Part(0, fold * counters)
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
-        outputs, chain, registers = tree(lanes, block.popcount_latency, block.family, family, block.kernel)
-        row.part += registers + Part(outputs + _chain(chain, family), lanes + behind.bit_length())
         if before:
             row.part += Part(_chain(behind.bit_length(), family))
+        if block.sharing:
+            row.part += Part(0, behind.bit_length())
+            skew += _shared(row, block, block.sharing, lanes // block.kernel, column, family)
+            continue
+        outputs, chain, registers = tree(lanes, block.popcount_latency, block.family, family, block.kernel)
+        row.part += registers + Part(outputs + _chain(chain, family), lanes + behind.bit_length())
         if block.codebook:
             row.part += kernel_first(block.codebook, lanes, family)
             row.part += kernel_memory(block.codebook, lanes, column, block.fold_depth, block.memory, family)
@@ -117,9 +124,18 @@ def _array(block: Array, family: str) -> Bill:
     features = Counter({name: count * block.pe for name, count in row.features.items()})
     features["array_edge"] += 1
     part = row.part.times(block.pe) + skew + _edges(block, family)
-    if (block.memory == "block" or block.codebook) and fold:
+    baked = block.sharing is not None and block.sharing.baked(block.fold_depth, block.memory)
+    if (block.memory == "block" or block.codebook and not baked) and fold:
         part += Part(0, -fold * counters)  # the last row's fold counters address nothing below it
     return Bill(part, features, stored_bits(block))
+
+
+def _shared(row: Bill, block: Array, sharing: Sharing, kernels: int, column: int, family: str) -> Part:
+    """A PE of `kernels` that chooses from popcounts, into the row's bill; what stands above it at the top edge."""
+    row.part += shared_pe(sharing, kernels, column, block.fold_depth, block.popcount_latency, block.memory, family)
+    row.part += Part(sum(_chain(bits, family) for bits in adders(sharing, kernels)))
+    edge = shared_edge(sharing, kernels, column, family)
+    return edge if column else edge + fold_line(sharing, block.fold_depth, family)
 
 
 def _skew(lanes: int, column: int, family: str) -> Part:

@@ -19,7 +19,7 @@ from bwnhw.cycles import cycles, stage_beats
 from bwnhw.depths import least_depths
 from bwnhw.design import design
 from bwnhw.errors import PlanError
-from bwnhw.foldings import engines, indexed, lag, pace, unrolled, widest
+from bwnhw.foldings import engines, indexed, lag, pace, shared, unrolled, widest
 from bwnhw.frontier import NO_LIMIT, Chain
 from bwnhw.network import (
     BIPOLAR_WEIGHTS,
@@ -155,7 +155,8 @@ def whole(laid: Design, network: Network | None = None) -> Whole:
 def candidates(conv: Conv, source: Ints, interval: int, fewest: int) -> list[Engine]:
     """Every engine to try for a conv whose weights are known."""
     folded = list(engines(conv, source, interval, fewest))
-    return [*folded, *filter(None, (indexed(conv, source, one) for one in folded)), unrolled(conv, source)]
+    coded = [way(conv, source, one) for way in (indexed, shared) for one in folded]
+    return [*folded, *filter(None, coded), unrolled(conv, source)]
 
 
 def every_plan(network: Network, lanes: int, interval: int, fewest: int) -> list[Whole] | None:
@@ -290,3 +291,15 @@ def test_stores_indices_where_that_is_cheaper() -> None:
     assert "index" in {engine.codebook for _, engine in chosen.engines}
     assert of(network, chosen).price < of(network, stored).price
     assert from_json(to_json(chosen)) == chosen
+
+
+@pytest.mark.parametrize(("closed", "kind"), [(True, "shared"), (False, "index")])
+def test_counts_codewords_once_where_that_is_cheaper(closed: bool, kind: str) -> None:
+    """Of four codewords in two pairs each row chooses from two popcounts; of four without a pair from four, which isn't cheaper here."""
+    nodes = list(lenet().nodes)
+    nodes[7] = replace(nodes[7], codebook=CodebookShape(4, 1, (3, 3), closed))
+    network = with_values(Topology(tuple(nodes)))
+    chosen = cheapest(network, 1568)
+    assert dict(chosen.engines)[7].codebook == kind
+    assert of(network, chosen).price < of(network, cheapest(network.topology, 1568)).price
+    assert cycles(design(network.topology, chosen)).interval <= 1568

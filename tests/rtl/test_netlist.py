@@ -2,17 +2,19 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from bwnhw.blocks import Array, Step, Window
 from bwnhw.geometry import Geometry
+from bwnhw.network import CodebookShape
 from bwnhw.rtl.array import SystolicArray
+from bwnhw.rtl.core import build_core
 from bwnhw.rtl.emit import emit
 from bwnhw.rtl.synth import run_yosys, yosys_command
-from bwnhw.tables import ArrayTables
+from bwnhw.tables import ArrayTables, KernelTables
 
 FLOWS = {"xc7": "synth_xilinx -flatten -noiopad -family xc7", "ecp5": "synth_ecp5 -nowidelut"}
 SIZES = ((4, 4), (8, 8), (16, 8))  # rows × columns; a net that spans either shows in the second or the third
@@ -32,6 +34,7 @@ class Kind:
     groups: int = 1
     classes: int = 1
     loaded: bool = False
+    book: CodebookShape | None = None  # of kernels of three taps, counted once
 
 
 KINDS = {
@@ -39,8 +42,12 @@ KINDS = {
     "eight": Kind(8, groups=2, classes=3),
     "deep": Kind(16, "lut", "sums", (Step(0, 1, 0), Step(0, 0, 1)), planes=2),
     "loaded": Kind(4, groups=2, loaded=True),
+    "shared": Kind(16, groups=2, book=CodebookShape(8, 1, (1, 3), True)),
+    "baked": Kind(8, groups=2, book=CodebookShape(4, 1, (1, 3), True)),
 }
-CASES = (("eight", "xc7"), *((kind, "ecp5") for kind in KINDS))
+LUT6 = ("eight", "shared", "baked")
+LUT4 = ("constant", "eight", "deep", "loaded")
+CASES = (*((kind, "xc7") for kind in LUT6), *((kind, "ecp5") for kind in LUT4))
 
 
 def array(kind: Kind, family: str, rows: int, columns: int, made: type[SystolicArray] = SystolicArray) -> SystolicArray:
@@ -53,10 +60,15 @@ def array(kind: Kind, family: str, rows: int, columns: int, made: type[SystolicA
     assert window.fold_depth == kind.fold_depth
     offsets = kind.classes * kind.groups
     block = Array(rows, kind.groups, lanes, LANES, kind.planes, kind.steps, kind.fold_depth, window.group_beats, offsets, kind.mode, 0, 0,
-                  ACC_BITS, 1 if kind.mode == "bits" else ACC_BITS, kind.mode == "bits", kind.memory, family, kind.loaded)
+                  ACC_BITS, 1 if kind.mode == "bits" else ACC_BITS, kind.mode == "bits", kind.memory, family, kind.loaded, kind.book,
+                  kind.book is not None)
     rng = np.random.default_rng(1)
     tables = ArrayTables(rng.integers(0, 2, (rows, kind.fold_depth, lanes)).astype(bool), rng.integers(-30, 0, (rows, offsets)),
                          rng.integers(0, 2, (rows, kind.groups)).astype(bool))
+    if kind.book:
+        half = rng.integers(0, 2, (lanes // LANES, kind.book.words // 2, LANES)).astype(bool)
+        index = rng.integers(0, kind.book.words, (rows, kind.fold_depth, lanes // LANES))
+        return build_core(block, replace(tables, kernels=KernelTables(index, np.concatenate([half, ~half], axis=1))), window)
     return made(block, None if kind.loaded else tables, window)
 
 
