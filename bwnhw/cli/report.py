@@ -26,8 +26,8 @@ RESOURCES = (("LUT", "luts"), ("FF", "ffs"), ("BRAM", "brams"))
 def estimated(estimate: Estimate) -> None:
     """One row per layer and one for the whole; where layers have codebooks, what they would take without."""
     rows: list[tuple[Any, ...]] = [
-        (layer.name, layer.pe, layer.simd, layer.fold or None, layer.first, layer.latency, layer.interval, layer.luts, layer.ffs, layer.brams,
-         layer.weight_bits) for layer in estimate.layers]
+        (layer.name, layer.pe, layer.simd, layer.fold or None, layer.first, layer.latency, layer.interval, layer.luts, layer.ffs,
+         layer.brams, layer.weight_bits) for layer in estimate.layers]
     whole = ("whole", None, None, None, estimate.layers[-1].first, estimate.latency, estimate.interval, estimate.luts, estimate.ffs,
              estimate.brams, estimate.weight_bits)
     kbits = FAMILIES[estimate.family].block_kbits
