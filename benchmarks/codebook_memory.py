@@ -29,7 +29,7 @@ from bwnhw.blocks import Array
 from bwnhw.files import write_text
 from bwnhw.network import CodebookShape
 from bwnhw.resources import block_resources
-from bwnhw.rtl.array import SystolicArray
+from bwnhw.rtl.core import build_core
 from bwnhw.rtl.emit import emit
 from bwnhw.rtl.synth import synth
 from bwnhw.tables import ArrayTables, KernelTables
@@ -55,10 +55,16 @@ def cells(rows: int, lanes: int, depth: int, memory: str, bits: int) -> Row:
     if block.codebook:
         words = rng.integers(0, 2, (1, block.codebook.words, TAPS)).astype(bool)
         kernels = KernelTables(rng.integers(0, block.codebook.words, (rows, depth, lanes // TAPS)), words.repeat(lanes // TAPS, axis=0))
-    weights = kernels.weights if kernels else rng.integers(0, 2, (rows, depth, lanes)).astype(bool)
-    tables = ArrayTables(weights, rng.integers(-500, 0, (rows, 1)), np.zeros((rows, 1), bool), kernels)
+    return synthesised(block, kernels, rng)
+
+
+def synthesised(block: Array, kernels: KernelTables | None, rng: np.random.Generator) -> Row:
+    """What an array takes, with its estimate beside: of `kernels`, or of random weights."""
+    shape = block.pe, block.fold_depth, block.lanes
+    weights = kernels.weights if kernels else rng.integers(0, 2, shape).astype(bool)
+    tables = ArrayTables(weights, rng.integers(-500, 0, (block.pe, 1)), np.zeros((block.pe, 1), bool), kernels)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "unit.v").write_text(emit(SystolicArray(block, tables, window(lanes, depth)), "top"))
+        (Path(folder) / "unit.v").write_text(emit(build_core(block, tables, window(block.lanes, block.fold_depth)), "top"))
         found = synth(Path(folder) / "unit.v", "xc7", "top")
     return {"luts": found.luts, "ffs": found.ffs, "brams": found.brams, "estimated_luts": block_resources(block, "xc7").luts}
 

@@ -12,6 +12,8 @@ from bwnhw.fabric import Part, banked, delay, index_bits
 from bwnhw.families import FAMILIES
 from bwnhw.kernel_bill import kernel_first, kernel_memory, shared_memory
 from bwnhw.rom_bill import rom_luts
+from bwnhw.shared_bill import adders, fold_line, shared_edge, shared_pe
+from bwnhw.sharing import Sharing
 
 
 @cache
@@ -54,8 +56,9 @@ def array_columns(block: Array) -> Iterator[tuple[int, int, int]]:
     for plane in range(block.planes):
         for first in range(0, block.lanes, block.pe_lanes):
             lanes = min(block.pe_lanes, block.lanes - first)
-            yield lanes, total, total + (lanes << plane)
-            total += lanes << plane
+            most = block.sharing.most(lanes // block.kernel) if block.sharing else lanes
+            yield lanes, total, total + (most << plane)
+            total += most << plane
 
 
 def array_bill(block: Array, family: str) -> Bill:
@@ -65,15 +68,18 @@ def array_bill(block: Array, family: str) -> Bill:
     row = Bill(Part(0, fold * counters))
     skew = Part(0, fold * counters)
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
+        if before:
+            row.part += Part(_chain(behind.bit_length(), family))
+        if block.sharing:
+            row.part += Part(0, behind.bit_length())
+            skew += _shared(row, block, block.sharing, lanes // block.kernel, column, family)
+            continue
         if block.absorbed:
             row.part += partial(lanes, block.family, family) + Part(0, lanes)
         else:
             outputs, chain, registers = tree(lanes, block.popcount_latency, block.family, family, block.kernel)
             row.part += registers + Part(outputs + _chain(chain, family), lanes + behind.bit_length())
-        if before:
-            row.part += Part(_chain(behind.bit_length(), family))
-        elif not block.absorbed and not block.kernel:
-            row.part += _odd(block, lanes, family)
+            row.part += Part() if before or block.kernel else _odd(block, lanes, family)
         if block.codebook:
             row.part += kernel_first(block.codebook, lanes, family)
             row.part += kernel_memory(block.codebook, lanes, column, block.fold_depth, block.memory, family)
@@ -88,9 +94,18 @@ def array_bill(block: Array, family: str) -> Bill:
     features = Counter({name: count * block.pe for name, count in row.features.items()})
     features["array_edge"] += 1
     part = row.part.times(block.pe) + skew + _edges(block, family)
-    if (block.memory == "block" or block.codebook) and fold:
+    baked = block.sharing is not None and block.sharing.baked(block.fold_depth, block.memory)
+    if (block.memory == "block" or block.codebook and not baked) and fold:
         part += Part(0, -fold * counters)  # the last row's fold counters address nothing below it
     return Bill(part, features, stored_bits(block))
+
+
+def _shared(row: Bill, block: Array, sharing: Sharing, kernels: int, column: int, family: str) -> Part:
+    """A PE of `kernels` that chooses from popcounts, into the row's bill; what stands above it at the top edge."""
+    row.part += shared_pe(sharing, kernels, column, block.fold_depth, block.popcount_latency, block.memory, family)
+    row.part += Part(sum(_chain(bits, family) for bits in adders(sharing, kernels)))
+    edge = shared_edge(sharing, kernels, column, family)
+    return edge if column else edge + fold_line(sharing, block.fold_depth, family)
 
 
 def _skew(lanes: int, column: int, shaped: str, family: str) -> Part:

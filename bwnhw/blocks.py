@@ -19,6 +19,7 @@ from bwnhw.compressor import popcount_latency
 from bwnhw.families import FAMILIES
 from bwnhw.geometry import Geometry
 from bwnhw.network import CodebookShape
+from bwnhw.sharing import Sharing
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,18 @@ class Array:
     family: str = "xc7"  # whose LUTs the popcounts are shaped for
     loaded: bool = False  # weights, offsets and flips are memories that are filled at run time, not constants
     codebook: CodebookShape | None = None  # what is stored are indices into it; lanes are then kernel after kernel, a channel each
+    shared: bool = False  # the codewords are counted once, at the top edge, and rows select (`bwnhw.sharing`)
     weights: int = 0  # bits of weights that the layer has, where a folding that doesn't divide pads them to more; 0: as many as are stored
 
-    encode_latency = 1
+    @property
+    def sharing(self) -> Sharing | None:
+        """The plan of what is counted at the top edge, if anything is."""
+        return Sharing(self.codebook, self.family) if self.codebook and self.shared else None
+
+    @property
+    def encode_latency(self) -> int:
+        """Cycles from a beat to what travels down the first column: the lanes' prefix code, or the codewords' popcounts."""
+        return self.sharing.count_latency if self.sharing else 1
 
     @property
     def kernel(self) -> int:
@@ -210,11 +220,14 @@ class Array:
 
     @property
     def popcount_latency(self) -> int:
-        """Register levels inside a PE's popcount (`bwnhw.compressor.popcount_latency`): all PEs take as long as the slowest. Where the last
-        counters are absorbed, those in front of them: the last one's register stands where the partial sum's does."""
+        """Register levels inside a PE's popcount (`bwnhw.compressor.popcount_latency`), or sum of popcounts: all PEs take as long as the
+        slowest. Where the last counters are absorbed, those in front of them: the last one's register stands where the partial sum's
+        does."""
         if self.absorbed:
             return len(absorption(first_bits(self.lanes)).levels)
         last = self.lanes - (self.lane_columns - 1) * self.pe_lanes
+        if self.sharing:
+            return self.sharing.sum_latency(min(self.pe_lanes, self.lanes) // self.kernel)
         return max(popcount_latency(lanes, self.family, self.kernel) for lanes in {min(self.pe_lanes, self.lanes), last})
 
     @property

@@ -166,7 +166,7 @@ def _check_engine(conv: Conv, source: Ints, engine: Engine, index: int) -> None:
     if engine.engine == "unrolled" and any(getattr(engine, name) != limit for name, limit in (limits | {"planes": source.bits}).items()):
         whole = ", ".join(f"{name} {limit}" for name, limit in (limits | {"planes": source.bits}).items())
         raise PlanError(f"node {index}: an unrolled engine has {whole}, not {engine.pe}, {engine.simd}, {engine.taps}, {engine.planes}")
-    if engine.codebook == "index":
+    if engine.codebook != "none":
         _check_codebook(conv, source, engine, index)
     if conv.value[0] not in (1, 2) or source.signed:
         raise PlanError(f"node {index}: the array takes unsigned codes with value a or 2a + c, not {conv.value[0]}a in {source.lo}..")
@@ -180,7 +180,7 @@ def indexable(conv: Conv) -> bool:
 
 def _check_codebook(conv: Conv, source: Ints, engine: Engine, index: int) -> None:
     """What an array that stores indices asks of the layer and of its folding."""
-    shape, where = conv.codebook, f"node {index}: codebook 'index'"
+    shape, where = conv.codebook, f"node {index}: codebook {engine.codebook!r}"
     if engine.engine != "folded":
         raise PlanError(f"{where} needs a folded engine, not an {engine.engine} one")
     if shape is None:
@@ -257,7 +257,7 @@ def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine
         acc_bits, mode, out_bits, flips = conv.out.bits + down, "sums", conv.out.bits, False
     return Array(engine.pe, window.groups, engine.taps * engine.simd, engine.lanes, engine.planes, window.steps,
                  window.fold_depth, window.group_beats, window.classes * window.groups, mode, up, down, acc_bits, out_bits, flips,
-                 engine.memory, codebook=conv.codebook if engine.codebook == "index" else None,
+                 engine.memory, codebook=conv.codebook if engine.codebook != "none" else None, shared=engine.codebook == "shared",
                  weights=conv.out.channels * conv.kernel[0] * conv.kernel[1] * source.channels * len(conv.weights.plane_shifts))
 
 

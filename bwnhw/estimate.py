@@ -3,7 +3,7 @@
 Cycles are exact (`bwnhw.cycles`); LUT, flip-flops and block RAM are estimates (`bwnhw.resources`, error in docs/estimates.md).
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bwnhw.blocks import Design, Stage, Unrolled
@@ -11,10 +11,19 @@ from bwnhw.clock import FAMILY as MODELLED
 from bwnhw.clock import Clock, clock
 from bwnhw.cycles import StageCycles, cycles, stage_beats
 from bwnhw.design import design
-from bwnhw.foldings import pace
+from bwnhw.foldings import engine, pace
 from bwnhw.network import Network, Topology, topology_of
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import StageResources, resources
+
+
+@dataclass(frozen=True)
+class Uncoded:
+    """What a layer with a codebook would take without one: the same folding and memory, weights in place of indices."""
+
+    luts: int
+    brams: int
+    weight_bits: int
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class LayerEstimate:
     `engine` is that of its conv, else None; `fold` the number of different weight words of a lane (0 without weights); `first` and
     `latency` the cycles of its first and last output of image 0; `interval` cycles from image to image as it runs in this design; `busy`
     cycles per image that it works. `brams` are block RAMs of 18 kbit (ice40: 4); `weight_bits` are stored ones, the folding's padding
-    included.
+    included. `uncoded`: what it would take without its codebook, where its engine makes use of one.
     """
 
     name: str
@@ -39,6 +48,7 @@ class LayerEstimate:
     ffs: int
     brams: int
     weight_bits: int
+    uncoded: Uncoded | None = None
 
     @property
     def pe(self) -> int | None:
@@ -79,7 +89,8 @@ class Estimate:
         return {**_numbers(self, self.family), "images_per_second": {"value": self.images_per_second, "clock_mhz": self.clock_mhz},
                 "fmax_mhz": self._fmax(),
                 "layers": [{"name": layer.name, "nodes": list(layer.nodes), "pe": layer.pe, "simd": layer.simd, "fold": layer.fold,
-                            "first_output_cycle": layer.first, "busy_cycles": layer.busy, **_numbers(layer, self.family)}
+                            "first_output_cycle": layer.first, "busy_cycles": layer.busy, **_numbers(layer, self.family),
+                            "without_codebook": layer.uncoded and asdict(layer.uncoded)}
                            for layer in self.layers]}
 
     def _fmax(self) -> dict[str, Any]:
@@ -94,18 +105,30 @@ def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Es
     """
     topology = topology_of(network)
     laid = design(topology, plan)
-    timed, sized = cycles(laid), resources(laid, family, network if isinstance(network, Network) else None)
+    known = network if isinstance(network, Network) else None
+    timed, sized = cycles(laid), resources(laid, family, known)
     layers = tuple(_layer(stage, plan, timing, size, beats)
                    for stage, timing, size, beats in zip(laid.stages, timed.stages, sized.stages, _beats_in(laid), strict=True))
+    if any(stage.array and stage.array.codebook for stage in laid.stages):
+        plain = resources(design(topology, _uncoded(plan)), family, known)
+        layers = tuple(replace(layer, uncoded=Uncoded(size.luts, size.brams, size.weight_bits)) if stage.array and stage.array.codebook
+                       else layer for stage, layer, size in zip(laid.stages, layers, plain.stages, strict=True))
     return Estimate(family, plan.clock_mhz, timed.latency, timed.interval, sized.luts, sized.ffs, sized.brams, sized.weight_bits, layers,
                     clock(laid) if family == MODELLED else None)
 
 
+def _uncoded(plan: Plan) -> Plan:
+    """The plan with weights wherever it has indices, spread over PEs as foldings without a codebook are."""
+    return replace(plan, engines=tuple(
+        (node, chosen if chosen.codebook == "none" else engine(chosen.pe, chosen.simd, chosen.taps, chosen.planes, chosen.memory))
+        for node, chosen in plan.engines))
+
+
 def _layer(stage: Stage, plan: Plan, timing: StageCycles, size: StageResources, beats: int) -> LayerEstimate:
     unrolled = isinstance(stage.cores[0], Unrolled)
-    engine = dict(plan.engines)[stage.nodes[0]] if stage.array or unrolled else None
+    chosen = dict(plan.engines)[stage.nodes[0]] if stage.array or unrolled else None
     fold = stage.array.fold_depth if stage.array else int(unrolled)
-    return LayerEstimate(stage.name, stage.nodes, engine, fold, timing.first[0], timing.latency, timing.interval,
+    return LayerEstimate(stage.name, stage.nodes, chosen, fold, timing.first[0], timing.latency, timing.interval,
                          pace(stage, beats), size.luts, size.ffs, size.brams, size.weight_bits)
 
 

@@ -14,6 +14,7 @@ from bwnhw.resources import block_resources, stage_resources
 PE_LANES = {6: 72, 4: 36}
 """By inputs of a LUT: XNORs of one PE at most, whole kernels of nine. Of LUT6 wide PEs are cheaper, since counters take a partial sum's
 place (7 % at 144 lanes and more), and a row of one column may leave its last counters to the accumulator; of LUT4 they are slower."""
+SHARED_KERNELS = 8  # kernels of one PE at most, where it adds up popcounts: three rounds
 BLOCK_DEPTH = 256  # weight memories from this depth on may be block RAM
 ROOM = 2  # foldings with more than this many times the lanes that the interval needs are left out
 
@@ -63,6 +64,15 @@ def indexed(conv: Conv, source: Ints, chosen: Engine, family: str = "xc7") -> En
         return None
     columns = -(-chosen.simd // max(1, most_lanes(family) // taps))
     return replace(chosen, lanes=taps * -(-chosen.simd // columns), codebook="index")
+
+
+def shared(conv: Conv, source: Ints, chosen: Engine) -> Engine | None:
+    """The same folding with codewords counted once, up to `SHARED_KERNELS` in one PE; None where kernels can't be indices."""
+    found = indexed(conv, source, chosen)
+    if found is None:
+        return None
+    columns = -(-chosen.simd // SHARED_KERNELS)
+    return replace(found, lanes=chosen.taps * -(-chosen.simd // columns), codebook="shared")
 
 
 def beats(conv: Conv, source: Ints, chosen: Engine) -> int:

@@ -12,6 +12,7 @@ segments; and one that with the least that any continuation adds already exceeds
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from bwnhw.blocks import Design, Port
 from bwnhw.design import Flow
 from bwnhw.errors import PlanError
-from bwnhw.foldings import Segment, beats, engines, indexed, lay, resizing, trail, unrolled, widest
+from bwnhw.foldings import Segment, beats, engines, indexed, lay, resizing, shared, trail, unrolled, widest
 from bwnhw.network import Conv, Ints, Network, Topology, topology_of
 from bwnhw.pareto import pareto
 from bwnhw.plan import Engine, Plan
@@ -182,7 +183,8 @@ class Chain:
     def _free(self, index: int, conv: Conv, source: Ints, pace: int, fewest: int | None) -> list[Engine]:
         """All engines to try: of a network also those that know its weights or its codebook, which a topology's values may change."""
         folded = list(engines(conv, source, pace, fewest, self._family))
-        indices = [indexed(conv, source, chosen, self._family) for chosen in folded] if isinstance(self._network, Network) else []
+        ways = (partial(indexed, family=self._family), shared) if isinstance(self._network, Network) else ()
+        indices = [way(conv, source, chosen) for way in ways for chosen in folded]
         return [*folded, *filter(None, indices), *self._also(index)]
 
     def _also(self, index: int) -> list[Engine]:

@@ -8,6 +8,8 @@ from typing import Any
 from bwnhw.errors import PlanError
 from bwnhw.families import FAMILIES
 
+CODEBOOKS = ("none", "index", "shared")
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -17,8 +19,9 @@ class Engine:
     taps × simd lanes per row; `planes` activation bits at once (must divide the activation's bits); `lanes` XNORs in one PE, so
     ceil(taps·simd / lanes)·planes columns; `memory` "lut" or "block" for the weights.
 
-    `codebook` "index" stores the kernels of a layer that has a codebook as indices, decoded in the PEs: `taps` must then be the whole
-    kernel and `lanes` whole kernels; "none" stores weights.
+    `codebook` "index" stores the kernels of a layer that has a codebook as indices, decoded in the PEs; "shared" counts the codewords'
+    matches once, at the top of the array, and stores indices that choose from those: `taps` must be the whole kernel in both cases and
+    `lanes` whole kernels; "none" stores weights.
 
     `engine` "folded" is that array; "unrolled" is an adder graph made for the weights, one output pixel per cycle: `pe`, `simd`, `taps` and
     `planes` must then be all there are, and `lanes` and `memory` say nothing.
@@ -84,7 +87,7 @@ def from_json(text: str) -> Plan:
         kind = _choice(fields.get("engine", "folded"), ("folded", "unrolled"), f"{where}: engine")
         defaults = {"pe": None, "simd": None, "taps": 1, "planes": 1, "lanes": 32}
         numbers = {name: _positive(fields.get(name, default), f"{where}: {name}") for name, default in defaults.items()}
-        codebook = _choice(fields.get("codebook", "none"), ("none", "index"), f"{where}: codebook")
+        codebook = _choice(fields.get("codebook", "none"), CODEBOOKS, f"{where}: codebook")
         engines.append((node, Engine(memory=memory, engine=kind, codebook=codebook, **numbers)))
     clock = data.get("clock_mhz", 200.0)
     if isinstance(clock, bool) or not isinstance(clock, (int, float)) or not 0 < clock <= 10_000:

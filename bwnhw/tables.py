@@ -72,7 +72,12 @@ def array_tables(conv: Conv, params: ConvParams, threshold: ThresholdParams | No
         spare = window.words * window.lanes - params.weights.shape[1]
         idle = spare * int((~kernels.codewords[-1, 0]).sum()) * ((1 << source.bits) - 1) << (array.up if threshold is None else 0)
         offsets, pad_offset = offsets - idle, pad_offset - idle
-    return ArrayTables(kernels.weights if kernels else _fold(planes, window, array), _by_row(offsets, array, pad_offset),
+    by_row = _by_row(offsets, array, pad_offset)
+    if kernels and array.sharing:
+        excess = array.sharing.excess(kernels.index, array.pe_lanes // array.kernel).reshape(array.pe, array.groups, window.words)
+        every = excess.sum(axis=-1) * ((1 << source.bits) - 1) << (array.up if threshold is None else 0)
+        by_row = by_row - np.tile(every, array.offsets // array.groups)
+    return ArrayTables(kernels.weights if kernels else _fold(planes, window, array), by_row,
                        _by_row(flip[None, :], array, 0).astype(bool), kernels)
 
 

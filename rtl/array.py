@@ -16,7 +16,7 @@ from bwnhw.families import FAMILIES
 from bwnhw.rtl.edge import MarkSignature
 from bwnhw.rtl.kernels import KernelRow
 from bwnhw.rtl.loaded_row import LoadedRow
-from bwnhw.rtl.pe import columns, fold_bits
+from bwnhw.rtl.pe import Column, columns, fold_bits
 from bwnhw.rtl.pipeline import delay
 from bwnhw.rtl.row import BareRow, Row, row_tables
 from bwnhw.rtl.signatures import BeatSignature, FlowSignature
@@ -72,22 +72,27 @@ class SystolicArray(wiring.Component):
     def _skewed(self, m: Module) -> tuple[Value, Value, dict[str, Value]]:
         """Activations and fold counters of all columns, column c delayed by c cycles; the marks of the right edge."""
         block, beat = self._block, self.i
-        acts, folds = [], []
+        acts: list[Value] = []
+        folds: list[Value] = []
         fold: Value = beat.fold[:fold_bits(block)]
         for column in columns(block):
             lanes = range(column.first_lane, column.first_lane + column.lanes)
             bits = [beat.data[block.element(lane) * block.planes + column.plane] for lane in lanes]
-            size = block.kernel or column.lanes
-            code = Cat(self._encoded(m, bits[at:at + size], f"c{column.index}" + (f"_k{at // size}" if block.kernel else ""))
-                       for at in range(0, column.lanes, size))
-            acts.append(delay(m, code, column.index, f"acts_c{column.index}"))
+            acts.append(self._column(m, column, bits))
             if fold_bits(block):
-                fold = delay(m, fold, 1, f"fold_c{column.index}")
+                fold = delay(m, fold, 1 if folds else block.encode_latency, f"fold_c{column.index}")
                 folds.append(fold)
         now = {"done": beat.valid & beat.last, "first": beat.first, "shift": beat.shift, "offset": beat.offset}
         to_edge = block.encode_latency + block.popcount_latency + block.columns
         marks = {name: delay(m, now[name], to_edge, name, reset_less=name != "done") for name in MarkSignature(block).members}
         return Cat(*acts), Cat(*folds), marks
+
+    def _column(self, m: Module, column: Column, bits: list[Value]) -> Value:
+        """What travels down a column for its lanes: they in prefix code, those of each kernel by themselves where there are kernels."""
+        size = self._block.kernel or column.lanes
+        code = Cat(self._encoded(m, bits[at:at + size], f"c{column.index}" + (f"_k{at // size}" if self._block.kernel else ""))
+                   for at in range(0, column.lanes, size))
+        return delay(m, code, column.index, f"acts_c{column.index}")
 
     def _encoded(self, m: Module, bits: list[Value], name: str) -> Value:
         """The lanes of a column, or of a kernel, in the prefix code of `compressor.prefix_parity`, one cycle later: the parities within

@@ -10,6 +10,7 @@ from bwnhw.rtl.array import SystolicArray
 from bwnhw.rtl.best import ArgMaxUnit
 from bwnhw.rtl.reduce import Reducer
 from bwnhw.rtl.scaler import ScaleUnit
+from bwnhw.rtl.shared import SharedArray
 from bwnhw.rtl.store import BAKED, Loaded
 from bwnhw.rtl.thresholds import Thresholder
 from bwnhw.rtl.unrolled import UnrolledUnit
@@ -46,6 +47,8 @@ def build_core(block: Core, tables: Tables, window: Window | None = None) -> wir
     """
     match block, tables:
         case Array(), ArrayTables() if window:
+            if block.sharing and tables.kernels:
+                return SharedArray(block, tables, window, tables.kernels, block.sharing)
             return SystolicArray(block, tables, window)
         case Unrolled(), UnrolledTables() if window:
             return UnrolledUnit(block, tables, window)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bwnhw.rtl.tidy import NAME, free_name, own_names, plain_names, tidied
 
-KEPT = ("carries", "chain", "decoder", "tree")
+KEPT = ("carries", "chain", "choice", "decoder", "matches", "tree")
 """Instances whose modules synthesis maps apart from what surrounds them. A mapper that is free to look across registers and modules aims
 for the longest path of the whole and takes more LUTs for the short ones."""
 _INSTANCE = re.compile(r"  cell (\\\S+) (\\\S+)")
@@ -56,7 +56,7 @@ def merge(rtlil: str, top: str) -> str:
     parts = []
     for text, index in reversed(texts.items()):
         named = (re.sub(r"  cell \\(\d+) ", lambda match: f"  cell \\{final[int(match[1])]} ", line) for line in text)
-        kept = ['attribute \\keep_hierarchy "yes"'] if users[index][0].rsplit(".", 1)[-1] in KEPT else []
+        kept = ['attribute \\keep_hierarchy "yes"'] if _kind(users[index][0]) in KEPT else []
         parts.append("\n".join([*kept, f"module \\{final[index]}", *named, "end", ""]))
     return "\n".join(parts)
 
@@ -122,6 +122,11 @@ def _rewrite(lines: tuple[str, ...], names: dict[str, str], merged: dict[str, _M
     return tuple(rewritten)
 
 
+def _kind(path: str) -> str:
+    """What an instance is: its name without the numbers of rows, columns and the like."""
+    return re.sub(r"(_[rc]?\d+)+$", "", path.rsplit(".", 1)[-1])
+
+
 def _module_names(users: list[list[str]], top: str) -> list[str]:
     """For every text its module's name: the path of its only instance, or what its instances are."""
     taken: set[str] = {top}
@@ -130,7 +135,6 @@ def _module_names(users: list[list[str]], top: str) -> list[str]:
         if paths == [top]:
             final.append(top)
             continue
-        kind = re.sub(r"(_[rc]?\d+)+$", "", paths[0].rsplit(".", 1)[-1])
-        final.append(free_name(f"{top}_{kind}" if len(paths) > 1 else paths[0].replace(".", "_"), taken))
+        final.append(free_name(f"{top}_{_kind(paths[0])}" if len(paths) > 1 else paths[0].replace(".", "_"), taken))
         taken.add(final[-1])
     return final

@@ -9,13 +9,15 @@ from amaranth.lib.wiring import In, Out
 
 from bwnhw.blocks import Array
 from bwnhw.rtl.popcount import Popcount
+from bwnhw.sharing import Sharing
 
 
 @dataclass(frozen=True)
 class Column:
     """One column of PEs: which lanes it has, of which activation plane, and the greatest partial sum left of it and behind it.
 
-    `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`, `kernel`, `absorbed`: of
+    `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`, `kernel`, `absorbed`,
+    `sharing`: of
     `blocks.Array`.
     """
 
@@ -29,11 +31,18 @@ class Column:
     family: str
     kernel: int = 0
     absorbed: bool = False
+    sharing: Sharing | None = None
+
+    @property
+    def width(self) -> int:
+        """Bits of a row's activation word."""
+        return self.lanes // self.kernel * self.sharing.width if self.sharing else self.lanes
 
     @property
     def max_out(self) -> int:
         """Greatest partial sum behind this column."""
-        return self.max_in + (self.lanes << self.plane)
+        most = self.sharing.most(self.lanes // self.kernel) if self.sharing else self.lanes
+        return self.max_in + (most << self.plane)
 
 
 def columns(array: Array) -> tuple[Column, ...]:
@@ -43,9 +52,9 @@ def columns(array: Array) -> tuple[Column, ...]:
     for plane in range(array.planes):
         for first in range(0, array.lanes, array.pe_lanes):
             column = Column(len(made), start, first, min(array.pe_lanes, array.lanes - first), plane, total, array.popcount_latency,
-                            array.family, array.kernel, array.absorbed)
+                            array.family, array.kernel, array.absorbed, array.sharing)
             made.append(column)
-            start, total = start + column.lanes, column.max_out
+            start, total = start + column.width, column.max_out
     return tuple(made)
 
 
@@ -57,8 +66,8 @@ def fold_bits(array: Array) -> int:
 class ProcessingElement(wiring.Component):
     """psum_o = psum_i + (popcount(XNOR(acts, weights)) << plane); activations and fold counter move on to the PE below.
 
-    Ports: `acts_i`, `acts_o` (lanes bits, encoded by `compressor.prefix_parity`) and `fold_i`, `fold_o` (absent where `fold`, their
-    width, is 0): one register from i to o. `weights`, encoded too: those of `fold_o`; absent with a `table` of the weights by fold.
+    Ports: `acts_i`, `acts_o` (the column's bits, lanes encoded by `compressor.prefix_parity`) and `fold_i`, `fold_o` (absent where `fold`,
+    their width, is 0): one register from i to o. `weights`, encoded too: those of `fold_o`; absent with a `table` of the weights by fold.
     `psum_i` (absent in the first column), `psum_o`: `latency` cycles after `acts_i`, and 1 after `psum_i`. `popcount`: another one than
     `Popcount`, whose `weights` may be something else.
     """
@@ -66,7 +75,7 @@ class ProcessingElement(wiring.Component):
     def __init__(self, column: Column, fold: int, table: Sequence[int] = (), popcount: wiring.Component | None = None) -> None:
         self._column, self._fold, self._table = column, fold, table
         self._popcount = popcount or Popcount(column.lanes, column.family, column.latency, table)
-        ports = {"acts_i": In(column.lanes), "acts_o": Out(column.lanes), "psum_o": Out(self._psum_shape())}
+        ports = {"acts_i": In(column.width), "acts_o": Out(column.width), "psum_o": Out(self._psum_shape())}
         if not table:
             ports["weights"] = self._popcount.signature.members["weights"]
         if fold:
@@ -83,7 +92,7 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         column = self._column
-        acts = Signal(column.lanes, reset_less=True)
+        acts = Signal(column.width, reset_less=True)
         m.d.sync += acts.eq(self.acts_i)
         m.d.comb += self.acts_o.eq(acts)
         m.submodules.popcount = popcount = self._popcount

@@ -44,7 +44,7 @@ class BareRow(wiring.Component):
 
     def __init__(self, array: Array, more: Mapping[str, object] = MappingProxyType({})) -> None:
         self._array, self._columns = array, columns(array)
-        acts = array.lanes * array.planes
+        acts = sum(column.width for column in self._columns)
         ports = {"acts_i": In(acts), "acts_o": Out(acts), "marks_i": In(MarkSignature(array)), "marks_o": Out(MarkSignature(array)),
                  "o": Out(FlowSignature(1, array.out_bits))}
         fold = fold_bits(array) * array.columns
@@ -68,7 +68,7 @@ class BareRow(wiring.Component):
         """Place the PE of a column; the partial sum behind it."""
         fold = fold_bits(self._array)
         m.submodules[f"pe_c{column.index}"] = pe = self._processing(m, column, fold)
-        lanes = slice(column.start, column.start + column.lanes)
+        lanes = slice(column.start, column.start + column.width)
         m.d.comb += [pe.acts_i.eq(self.acts_i[lanes]), self.acts_o[lanes].eq(pe.acts_o)]
         if psum is not None:
             m.d.comb += pe.psum_i.eq(psum)

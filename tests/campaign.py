@@ -67,6 +67,8 @@ COVERAGE: dict[str, Callable[[dict[str, Any]], bool]] = {
     "several planes at once": lambda row: row["planes"],
     "weights in block RAM": lambda row: row["block"],
     "unrolled layers": lambda row: row["unrolled"],
+    "kernels stored as indices": lambda row: row["index"],
+    "codewords counted once": lambda row: row["shared"],
     "FIFOs too small for full speed": lambda row: row["fifos"],
 }
 
@@ -141,7 +143,8 @@ def _foldings(network: Network, plan: Plan) -> dict[str, bool]:
                           for conv, source, engine in engines),
             "taps": any(engine.taps > 1 for _, _, engine in engines), "planes": any(engine.planes > 1 for _, _, engine in engines),
             "block": any(engine.memory == "block" for _, _, engine in engines), "fifos": bool(plan.fifos),
-            "unrolled": any(engine.engine == "unrolled" for _, _, engine in engines)}
+            "unrolled": any(engine.engine == "unrolled" for _, _, engine in engines),
+            **{kind: any(engine.codebook == kind for _, _, engine in engines) for kind in ("index", "shared")}}
 
 
 def one(index: int, seed: int, cache: Path) -> dict[str, Any]:

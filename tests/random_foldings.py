@@ -6,7 +6,7 @@ import numpy as np
 
 from bwnhw.cycles import cycles, least_interval
 from bwnhw.design import design
-from bwnhw.foldings import indexed, unrolled
+from bwnhw.foldings import indexed, shared, unrolled
 from bwnhw.network import Conv, Topology
 from bwnhw.plan import Engine, Plan
 
@@ -33,18 +33,20 @@ def some_unrolled(rng: np.random.Generator, topology: Topology, plan: Plan) -> P
 
 
 def some_indexed(rng: np.random.Generator, topology: Topology, plan: Plan) -> Plan:
-    """The plan with every second layer that has a codebook storing its kernels as indices, one to three of them in a PE."""
-    return replace(plan, engines=tuple((index, _indexed(topology, index, engine, int(rng.integers(1, 4))) if rng.random() < 0.5 else engine)
+    """The plan with every second layer that has a codebook storing its kernels as indices, one to three of them in a PE, or counting its
+    codewords once, one to nine."""
+    return replace(plan, engines=tuple((index, _indexed(rng, topology, index, engine) if rng.random() < 0.5 else engine)
                                        for index, engine in plan.engines))
 
 
-def _indexed(topology: Topology, index: int, engine: Engine, kernels: int) -> Engine:
+def _indexed(rng: np.random.Generator, topology: Topology, index: int, engine: Engine) -> Engine:
     node, source = topology.nodes[index], topology.nodes[index - 1].out
     assert isinstance(node, Conv)
     taps = node.kernel[0] * node.kernel[1]
     simd = source.channels if node.codebook and node.codebook.books > 1 else engine.simd
-    found = indexed(node, source, replace(engine, taps=taps, simd=simd))
-    return replace(found, lanes=taps * kernels) if found else engine
+    way, most = (indexed, 3) if rng.random() < 0.5 else (shared, 9)
+    found = way(node, source, replace(engine, taps=taps, simd=simd))
+    return replace(found, lanes=taps * int(rng.integers(1, most + 1))) if found else engine
 
 
 def _whole(topology: Topology, index: int) -> Engine:

@@ -218,9 +218,12 @@ def _quantised_weights(make, shape, transposed):
 
 
 def _codebook(make, shape):
-    """Gather(codebook, index) along axis 0."""
+    """Gather(codebook, index) along axis 0; of every second codebook the second half are the complements of the first."""
     words = int(make.rng.integers(2, 9))
-    book = make.constant(make.rng.integers(0, 2, (words, 3, 3)) * 2 - 1)
+    values = make.rng.integers(0, 2, (words, 3, 3)) * 2 - 1
+    if words % 2 == 0 and make.rng.random() < 0.5:
+        values[words // 2:] = -values[:words // 2]
+    book = make.constant(values)
     index = make.constant(make.rng.integers(0, words, shape[:2]), np.int64)
     top, make.top = make.top, book
     make.op("Gather", index, axis=0)

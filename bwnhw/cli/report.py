@@ -24,14 +24,22 @@ RESOURCES = (("LUT", "luts"), ("FF", "ffs"), ("BRAM", "brams"))
 
 
 def estimated(estimate: Estimate) -> None:
-    """One row per layer and one for the whole."""
-    rows = [(layer.name, layer.pe, layer.simd, layer.fold or None, layer.first, layer.latency, layer.interval, layer.luts, layer.ffs,
-             layer.brams, layer.weight_bits) for layer in estimate.layers]
+    """One row per layer and one for the whole; where layers have codebooks, what they would take without."""
+    rows: list[tuple[Any, ...]] = [
+        (layer.name, layer.pe, layer.simd, layer.fold or None, layer.first, layer.latency, layer.interval, layer.luts, layer.ffs,
+         layer.brams, layer.weight_bits) for layer in estimate.layers]
     whole = ("whole", None, None, None, estimate.layers[-1].first, estimate.latency, estimate.interval, estimate.luts, estimate.ffs,
              estimate.brams, estimate.weight_bits)
     kbits = FAMILIES[estimate.family].block_kbits
+    columns: tuple[str, ...] = ("layer", "PE", "SIMD", "fold", "first", "latency", "interval", "LUT", "FF", "BRAM", "weight bits")
+    rows.append(whole)
+    if any(layer.uncoded for layer in estimate.layers):
+        columns += "codebook", "LUT without", "BRAM without", "bits without"
+        more = [(layer.engine.codebook, layer.uncoded.luts, layer.uncoded.brams, layer.uncoded.weight_bits)
+                if layer.engine and layer.uncoded else (None,) * 4 for layer in estimate.layers]
+        rows = [row + extra for row, extra in zip(rows, [*more, (None,) * 4], strict=True)]
     console.table(f"Estimated for {estimate.family} (cycles are exact; LUT, FF and {kbits}-kbit block RAM are estimates)",
-                  ("layer", "PE", "SIMD", "fold", "first", "latency", "interval", "LUT", "FF", "BRAM", "weight bits"), [*rows, whole])
+                  columns, rows)
     console.line(f"{estimate.images_per_second:,.0f} images/s at {estimate.clock_mhz:g} MHz")
     if estimate.fastest:
         fastest = estimate.fastest

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bwnhw.blocks import Design, Window
 from bwnhw.design import design
-from bwnhw.foldings import indexed
+from bwnhw.foldings import indexed, shared
 from bwnhw.network import (
     BIPOLAR_WEIGHTS,
     ArgMax,
@@ -53,10 +53,12 @@ def _conv(draw: st.DrawFn, index: int, source: Ints) -> tuple[Conv, Engine]:
     engine = Engine(draw(st.integers(1, channels)), draw(st.integers(1, source.channels)),
                     draw(st.integers(1, kernel[0] * kernel[1])), planes, draw(st.integers(1, 8)))
     value = (2, -source.hi) if source.hi == 1 else (1, 0)
-    book = CodebookShape(draw(st.integers(2, 6)), draw(st.sampled_from([1, source.channels])), kernel) if draw(st.booleans()) else None
+    words = draw(st.integers(2, 6))
+    closed = words % 2 == 0 and draw(st.booleans())
+    book = CodebookShape(words, draw(st.sampled_from([1, source.channels])), kernel, closed) if draw(st.booleans()) else None
     conv = Conv((index - 1,), out, kernel, stride, pads, BIPOLAR_WEIGHTS, value, book)
     whole = replace(engine, taps=kernel[0] * kernel[1], simd=source.channels)
-    return conv, indexed(conv, source, whole) or engine
+    return conv, draw(st.sampled_from([indexed, shared]))(conv, source, whole) or engine
 
 
 @st.composite
@@ -107,7 +109,10 @@ def with_values(topology: Topology) -> Network:
 
 
 def _codebook(shape: CodebookShape, kernels: tuple[int, int], rng: np.random.Generator) -> Codebook:
-    return Codebook(rng.choice([-1, 1], (shape.books, shape.words, *shape.taps)).astype(np.int8), rng.integers(0, shape.words, kernels))
+    words = rng.choice([-1, 1], (shape.books, shape.words, *shape.taps)).astype(np.int8)
+    if shape.closed:
+        words[:, shape.words // 2:] = -words[:, :shape.words // 2]
+    return Codebook(words, rng.integers(0, shape.words, kernels))
 
 
 @st.composite

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from bwnhw import resources as measured
 from bwnhw.array_bill import tree
 from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Thresholds
+from bwnhw.cli import report
 from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError
-from bwnhw.estimate import estimate
+from bwnhw.estimate import Uncoded, estimate
 from bwnhw.fabric import Part, blocks, delay, memory
 from bwnhw.families import FAMILIES
-from bwnhw.network import BIPOLAR_WEIGHTS, Conv, Input, Ints, Pool, Threshold, Topology
+from bwnhw.network import BIPOLAR_WEIGHTS, CodebookShape, Conv, Input, Ints, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, resources
 from bwnhw.structure import bill
@@ -55,6 +56,33 @@ def test_json_has_the_agreed_names() -> None:
     assert (conv["pe"], conv["simd"], conv["fold"], conv["weight_bits"]) == (4, 72, 4, 16 * 72)
     assert (pool["pe"], pool["fold"], pool["busy_cycles"]) == (None, 0, 16 * 4 * 4)
     assert pool["latency_cycles"] == found["latency_cycles"]
+
+
+@pytest.mark.parametrize("kind", ["index", "shared"])
+def test_layers_with_a_codebook_tell_what_they_take_without(kind: str) -> None:
+    """The numbers are those of the same plan without the codebook; layers without one tell nothing."""
+    nodes = list(network().nodes)
+    nodes[1] = replace(nodes[1], codebook=CodebookShape(4, 1, (3, 3), True))
+    coded = estimate(Topology(tuple(nodes)), folded(4, 8, lanes=36, codebook=kind, memory="block"))
+    plain = estimate(network(), folded(4, 8, lanes=36, memory="block"))
+    with_book, pool = coded.layers
+    assert with_book.uncoded == Uncoded(plain.layers[0].luts, plain.layers[0].brams, plain.layers[0].weight_bits)
+    assert with_book.luts != with_book.uncoded.luts and with_book.brams < with_book.uncoded.brams
+    assert pool.uncoded is None and all(layer.uncoded is None for layer in plain.layers)
+    found = coded.to_json()["layers"]
+    assert found[0]["without_codebook"] == {"luts": with_book.uncoded.luts, "brams": with_book.uncoded.brams, "weight_bits": 16 * 72}
+    assert found[1]["without_codebook"] is None
+
+
+def test_the_table_shows_what_a_codebook_saves(capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns that are there only where a layer has a codebook."""
+    nodes = list(network().nodes)
+    nodes[1] = replace(nodes[1], codebook=CodebookShape(4, 1, (3, 3), True))
+    report.estimated(estimate(network(), folded(4, 8)))
+    assert "without" not in capsys.readouterr().out
+    report.estimated(estimate(Topology(tuple(nodes)), folded(4, 8, lanes=72, codebook="shared")))
+    out = capsys.readouterr().out
+    assert "shared" in out and out.count("without") >= 3
 
 
 @pytest.mark.parametrize("family", ["xc7", "ecp5"])

@@ -19,7 +19,8 @@ from bwnhw.cycles import cycles, stage_beats
 from bwnhw.depths import least_depths
 from bwnhw.design import design
 from bwnhw.errors import PlanError
-from bwnhw.foldings import engines, indexed, lag, pace, unrolled, widest
+from bwnhw.foldings import engine as folding
+from bwnhw.foldings import engines, indexed, lag, lay, pace, shared, unrolled, widest
 from bwnhw.frontier import NO_LIMIT, Chain
 from bwnhw.network import (
     BIPOLAR_WEIGHTS,
@@ -155,7 +156,8 @@ def whole(laid: Design, network: Network | None = None) -> Whole:
 def candidates(conv: Conv, source: Ints, interval: int, fewest: int) -> list[Engine]:
     """Every engine to try for a conv whose weights are known."""
     folded = list(engines(conv, source, interval, fewest))
-    return [*folded, *filter(None, (indexed(conv, source, one) for one in folded)), unrolled(conv, source)]
+    coded = [way(conv, source, one) for way in (indexed, shared) for one in folded]
+    return [*folded, *filter(None, coded), unrolled(conv, source)]
 
 
 def every_plan(network: Network, lanes: int, interval: int, fewest: int) -> list[Whole] | None:
@@ -279,14 +281,38 @@ def test_large_layers_are_not_looked_at_unrolled() -> None:
     assert not unrollable(replace(network, topology=Topology(tuple(nodes))), 4)
 
 
-def test_stores_indices_where_that_is_cheaper() -> None:
-    """Of a network that has codebooks; from a topology alone, as for loadable weights, it doesn't."""
+def with_books(words: int, closed: bool) -> Network:
+    """LeNet whose middle convs have a codebook each."""
     nodes = list(lenet().nodes)
     for index in (4, 7):
-        nodes[index] = replace(nodes[index], codebook=CodebookShape(4, 1, (3, 3)))
-    network = with_values(Topology(tuple(nodes)))
+        nodes[index] = replace(nodes[index], codebook=CodebookShape(words, 1, (3, 3), closed))
+    return with_values(Topology(tuple(nodes)))
+
+
+def test_uses_codebooks_where_that_is_cheaper() -> None:
+    """Of a network that has codebooks; from a topology alone, as for loadable weights, it doesn't."""
+    network = with_books(4, False)
     stored, chosen = cheapest(network.topology, 6272), cheapest(network, 6272)
     assert {engine.codebook for _, engine in stored.engines} == {"none"}
-    assert "index" in {engine.codebook for _, engine in chosen.engines}
+    assert {"index", "shared"} & {engine.codebook for _, engine in chosen.engines}
     assert of(network, chosen).price < of(network, stored).price
     assert from_json(to_json(chosen)) == chosen
+
+
+@pytest.mark.parametrize(("words", "closed", "pe", "simd", "best"), [
+    (4, True, 16, 8, "shared"),  # weights of 32 folds
+    (4, True, 64, 32, "shared"),  # of two, which cost nothing
+    (8, True, 16, 8, "shared"),
+    (8, True, 16, 32, "none"),  # weights of eight folds
+    (4, False, 1, 8, "index"),  # popcounts for one row alone
+    (64, True, 16, 8, "none"),  # too many to choose from, and to decode
+])
+def test_which_way_is_cheapest(words: int, closed: bool, pe: int, simd: int, best: str) -> None:
+    """Codewords are counted once where several rows share that and have few to choose from."""
+    network = with_books(words, closed)
+    conv, source = network.topology.nodes[7], network.topology.nodes[6].out
+    assert isinstance(conv, Conv) and source.channels == 64
+    plain = folding(pe, simd, 9, 1)
+    coded = [way(conv, source, plain) for way in (indexed, shared)]
+    ways = {way.codebook: lay(network, 7, way, "xc7").luts for way in (plain, *coded) if way}
+    assert len(ways) == 3 and min(ways, key=ways.__getitem__) == best, ways

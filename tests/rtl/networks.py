@@ -48,7 +48,7 @@ class Builder:
 
     def conv(self, channels: int, engine: Engine, kernel: tuple[int, int] | None = None, stride: tuple[int, int] = (1, 1),
              pads: tuple[int, int, int, int] = (0, 0, 0, 0), weights: str = "bipolar", bipolar: bool | None = None,
-             book: tuple[int, int] | None = None) -> None:
+             book: tuple[int, int] | None = None, closed: bool = False) -> None:
         """`kernel` None is a dense layer; codes stand for ±1 where they have one bit unless `bipolar` says otherwise. `book`: how many
         codebooks of how many words the weights come from."""
         source = self.last
@@ -59,6 +59,8 @@ class Builder:
         codebook = None
         if book:
             codewords = self.rng.choice([-1, 1], (*book, *kernel)).astype(np.int8)
+            if closed:
+                codewords[:, book[1] // 2:] = -codewords[:, :book[1] // 2]
             codebook = Codebook(codewords, self.rng.integers(0, book[1], shape[:2]))
         values = codebook.weights if codebook else self.rng.choice(choices, shape).astype(np.int8)
         value = (2, -1) if (source.hi == 1 if bipolar is None else bipolar) else (1, 0)
@@ -150,6 +152,20 @@ def codebook_network(seed: int = 0, words: int = 8) -> tuple[Network, Plan]:
     b.pool("max", (2, 2), (2, 2))
     b.threshold(3)
     b.conv(3, Engine(2, 4, 4, lanes=8, codebook="index"), book=(1, words))
+    return b.done(1)
+
+
+def shared_network(seed: int = 0, words: int = 4, closed: bool = True) -> tuple[Network, Plan]:
+    """Codewords counted once: channels and rows that don't divide, planes at once and in steps, one codebook or one for each channel."""
+    b = Builder(seed, Ints(3, 5, 4, 0, 15))
+    b.conv(5, Engine(2, 2, 9, planes=2, lanes=18, codebook="shared"), (3, 3), (1, 1), (1, 1, 1, 1), book=(1, words), closed=closed)
+    b.threshold()
+    b.conv(7, Engine(3, 5, 9, lanes=27, memory="block", codebook="shared"), (3, 3), (1, 1), (1, 1, 1, 1), book=(5, words), closed=closed)
+    b.pool("max", (2, 2), (2, 2))
+    b.threshold(3)
+    b.conv(20, Engine(2, 7, 4, planes=2, lanes=28, codebook="shared"), book=(1, words), closed=closed)
+    b.threshold()
+    b.conv(3, Engine(1, 20, 1, lanes=32))
     return b.done(1)
 
 

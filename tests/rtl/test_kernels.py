@@ -71,7 +71,7 @@ def test_a_broken_table_is_found(node: int, broken: str) -> None:
 def test_the_plan_says_so_in_its_file() -> None:
     _, plan = codebook_network()
     assert from_json(to_json(plan)) == plan
-    with pytest.raises(PlanError, match="engine 1: codebook must be 'none' or 'index', not 'indices'"):
+    with pytest.raises(PlanError, match="engine 1: codebook must be 'none' or 'index' or 'shared', not 'indices'"):
         from_json(to_json(plan).replace('"index"', '"indices"', 1))
 
 

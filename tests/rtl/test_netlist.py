@@ -2,17 +2,19 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from bwnhw.blocks import Array, Step, Window
 from bwnhw.geometry import Geometry
+from bwnhw.network import CodebookShape
 from bwnhw.rtl.array import SystolicArray
+from bwnhw.rtl.core import build_core
 from bwnhw.rtl.emit import emit
 from bwnhw.rtl.synth import run_yosys, yosys_command
-from bwnhw.tables import ArrayTables
+from bwnhw.tables import ArrayTables, KernelTables
 
 FLOWS = {"xc7": "synth_xilinx -flatten -noiopad -family xc7", "ecp5": "synth_ecp5 -nowidelut"}
 SIZES = ((4, 4), (8, 8), (16, 8))  # rows × columns; a net that spans either shows in the second or the third
@@ -33,6 +35,7 @@ class Kind:
     classes: int = 1
     loaded: bool = False
     one_column: int = 0  # lanes of an array that has one column, whatever the size says: only rows are more then
+    book: CodebookShape | None = None  # of kernels of three taps, counted once
 
 
 KINDS = {
@@ -42,8 +45,12 @@ KINDS = {
     "loaded": Kind(4, groups=2, loaded=True),
     "sign": Kind(8),
     "absorbed": Kind(8, one_column=24),
+    "shared": Kind(16, groups=2, book=CodebookShape(8, 1, (1, 3), True)),
+    "baked": Kind(8, groups=2, book=CodebookShape(4, 1, (1, 3), True)),
 }
-CASES = (("eight", "xc7"), ("absorbed", "xc7"), *((kind, "ecp5") for kind in KINDS if kind != "absorbed"))
+LUT6 = ("eight", "absorbed", "shared", "baked")
+LUT4 = ("constant", "eight", "deep", "loaded", "sign")
+CASES = (*((kind, "xc7") for kind in LUT6), *((kind, "ecp5") for kind in LUT4))
 
 
 def array(kind: Kind, family: str, rows: int, columns: int, made: type[SystolicArray] = SystolicArray) -> SystolicArray:
@@ -56,11 +63,16 @@ def array(kind: Kind, family: str, rows: int, columns: int, made: type[SystolicA
     assert window.fold_depth == kind.fold_depth
     offsets = kind.classes * kind.groups
     block = Array(rows, kind.groups, lanes, kind.one_column or LANES, kind.planes, kind.steps, kind.fold_depth, window.group_beats, offsets,
-                  kind.mode, 0, 0, ACC_BITS, 1 if kind.mode == "bits" else ACC_BITS, kind.mode == "bits", kind.memory, family, kind.loaded)
+                  kind.mode, 0, 0, ACC_BITS, 1 if kind.mode == "bits" else ACC_BITS, kind.mode == "bits", kind.memory, family, kind.loaded,
+                  kind.book, kind.book is not None)
+    assert block.absorbed == bool(kind.one_column)
     rng = np.random.default_rng(1)
     tables = ArrayTables(rng.integers(0, 2, (rows, kind.fold_depth, lanes)).astype(bool), rng.integers(-30, 0, (rows, offsets)),
                          rng.integers(0, 2, (rows, kind.groups)).astype(bool))
-    assert block.absorbed == bool(kind.one_column)
+    if kind.book:
+        half = rng.integers(0, 2, (lanes // LANES, kind.book.words // 2, LANES)).astype(bool)
+        index = rng.integers(0, kind.book.words, (rows, kind.fold_depth, lanes // LANES))
+        return build_core(block, replace(tables, kernels=KernelTables(index, np.concatenate([half, ~half], axis=1))), window)
     return made(block, None if kind.loaded else tables, window)
 
 
