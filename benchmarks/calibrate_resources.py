@@ -16,7 +16,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,8 @@ def synthesised(seed: int, family: str, known: dict[str, Row]) -> tuple[dict[str
 
     Those `left_out` are left out of the synthesis.
     """
-    network, plan = draw(seed)
-    top = build(network, replace(plan, family=family))
+    network, plan = draw(seed, family)
+    top = build(network, plan)
     names = {f"net_{name}" for name, _ in block_names(top.design)}
     skipped = left_out(seed, known, top.design)
     text = re.sub(r"^module (\w+)", lambda found: f"(* keep_hierarchy *) {found[0]}" if found[1] in names else found[0],
@@ -109,8 +108,8 @@ def fitted(measured: dict[str, dict[str, Row]], family: str) -> tuple[dict[str, 
     rows: list[Row] = []
     bills = []
     for seed, counts in measured.items():
-        network, plan = draw(int(seed))
-        laid = design(network.topology, replace(plan, family=family))
+        network, plan = draw(int(seed), family)
+        laid = design(network.topology, plan)
         for name, block in block_names(laid):
             # A block that does nothing is optimised away; others weren't synthesised (--seeds). A pool's window, kept apart, has a fold
             # counter that nothing reads.

@@ -34,8 +34,9 @@ SOURCES = (Ints(1, 14, 14, 0, 255), Ints(3, 10, 10, 0, 255), Ints(8, 8, 8, 0, 1)
            Ints(1, 12, 12, 0, 1))
 
 
-def draw(seed: int) -> tuple[Network, Plan]:
-    """A chain of two or three convs with thresholds and pools, scores at the end, and a plan for it."""
+def draw(seed: int, family: str = "xc7") -> tuple[Network, Plan]:
+    """A chain of two or three convs with thresholds and pools, scores at the end, and a plan of it for a family, the same but for the lanes
+    of a PE."""
     rng = np.random.default_rng(seed)
     source = SOURCES[seed % len(SOURCES)]
     nodes: list[Node] = [Input(source, Fraction(1), Fraction(0), None)]
@@ -45,15 +46,15 @@ def draw(seed: int) -> tuple[Network, Plan]:
         nodes.append(Threshold((0,), Ints(*source.shape, 0, 1), False))
         params.append(ThresholdParams(rng.integers(1, 255, (source.channels, 1)), np.zeros(source.channels, bool)))
     for _ in range(_pick(rng, 1, 2)):
-        _layer(rng, nodes, params, engines, _pick(rng, 8, 12, 16, 24, 32), dense=False)
+        _layer(rng, nodes, params, engines, _pick(rng, 8, 12, 16, 24, 32), family, dense=False)
         if nodes[-1].out.height >= 4 and rng.random() < 0.6:
             _pool(rng, nodes, params)
-    _layer(rng, nodes, params, engines, 10, dense=True)
+    _layer(rng, nodes, params, engines, 10, family, dense=True)
     if rng.random() < 0.4:
         _scores(rng, nodes, params)
     lanes = source.channels if source.channels <= 16 else 8
     network = Network(Topology(tuple(nodes)), tuple(params), (None,) * len(nodes))
-    plan = Plan(tuple(engines), lanes)
+    plan = Plan(tuple(engines), lanes, family=family)
     design(network.topology, plan)
     return network, plan
 
@@ -63,7 +64,7 @@ def _pick(rng: np.random.Generator, *values: int) -> int:
 
 
 def _layer(rng: np.random.Generator, nodes: list[Node], params: list[NodeParams], engines: list[tuple[int, Engine]], rows: int,
-           dense: bool) -> None:
+           family: str, dense: bool) -> None:
     """A conv; behind all but the last a threshold of one or two bits."""
     source = nodes[-1].out
     kernel = (source.height, source.width) if dense else (min(source.height, _pick(rng, 1, 3, 3, 3)),) * 2
@@ -76,7 +77,7 @@ def _layer(rng: np.random.Generator, nodes: list[Node], params: list[NodeParams]
     nodes.append(Conv((index - 1,), out, kernel, (1, 1), (pad,) * 4, weights, (2, -1) if bipolar else (1, 0)))
     shape = (rows, source.channels, *kernel)
     params.append(ConvParams((rng.choice([-1, 1], shape) if weights is BIPOLAR_WEIGHTS else rng.integers(-8, 8, shape)).astype(np.int8)))
-    engines.append((index, _engine(rng, rows, source, kernel)))
+    engines.append((index, _engine(rng, rows, source, kernel, family)))
     if not dense:
         levels, flips = _pick(rng, 1, 1, 1, 3), bool(rng.random() < 0.4)
         nodes.append(Threshold((index,), Ints(*out.shape, 0, levels), flips))
@@ -84,14 +85,14 @@ def _layer(rng: np.random.Generator, nodes: list[Node], params: list[NodeParams]
         params.append(ThresholdParams(np.sort(rng.integers(-spread, spread, (rows, levels)), axis=1), (rng.random(rows) < 0.5) & flips))
 
 
-def _engine(rng: np.random.Generator, rows: int, source: Ints, kernel: tuple[int, int]) -> Engine:
+def _engine(rng: np.random.Generator, rows: int, source: Ints, kernel: tuple[int, int], family: str) -> Engine:
     while True:
         planes = _pick(rng, 1, *(n for n in range(1, source.bits + 1) if source.bits % n == 0))
         taps = _pick(rng, 1, kernel[1], kernel[0] * kernel[1])
         simd = -(-source.channels // _pick(rng, 1, 1, 2, 3, 4, 8))
         pe = rows if rng.random() < 0.25 else int(rng.integers(1, min(rows, 12) + 1))
         if 12 <= pe * simd * taps * planes <= 400 and taps <= 32:
-            return engine(pe, simd, taps, planes, "block" if rng.random() < 0.1 else "lut")
+            return engine(pe, simd, taps, planes, "block" if rng.random() < 0.1 else "lut", family)
 
 
 def _pool(rng: np.random.Generator, nodes: list[Node], params: list[NodeParams]) -> None:

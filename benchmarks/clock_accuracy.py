@@ -13,7 +13,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +40,10 @@ Places = dict[str, dict[str, Any]]
 
 def placed(seed: int) -> dict[str, Any]:
     """Clock in MHz and LUTs of a design that is placed."""
-    network, plan = draw(seed)
+    network, plan = draw(seed, "ecp5")
     with tempfile.TemporaryDirectory(prefix="bwnhw-") as folder:
         verilog = Path(folder) / "net.v"
-        write_text(verilog, emit(build(network, replace(plan, family="ecp5")), "net"))
+        write_text(verilog, emit(build(network, plan), "net"))
         found = place(verilog, "net", find(DEVICE))
     return {"fmax_mhz": found.fmax_mhz, "luts": found.luts, "tool": found.tool}
 
@@ -63,8 +62,8 @@ def fitted(places: Places, seeds: Sequence[int] = FIT) -> tuple[float, float]:
 
 def laid(seed: int) -> Design:
     """A design for ECP5."""
-    network, plan = draw(seed)
-    return design(network.topology, replace(plan, family="ecp5"))
+    network, plan = draw(seed, "ecp5")
+    return design(network.topology, plan)
 
 
 def compared(places: Places, seed: int) -> dict[str, Any]:

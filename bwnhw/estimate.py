@@ -120,7 +120,8 @@ def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Es
 def _uncoded(plan: Plan) -> Plan:
     """The plan with weights wherever it has indices, spread over PEs as foldings without a codebook are."""
     return replace(plan, engines=tuple(
-        (node, chosen if chosen.codebook == "none" else engine(chosen.pe, chosen.simd, chosen.taps, chosen.planes, chosen.memory))
+        (node, chosen if chosen.codebook == "none"
+         else engine(chosen.pe, chosen.simd, chosen.taps, chosen.planes, chosen.memory, plan.family))
         for node, chosen in plan.engines))
 
 

@@ -64,7 +64,7 @@ def test_layers_with_a_codebook_tell_what_they_take_without(kind: str) -> None:
     nodes = list(network().nodes)
     nodes[1] = replace(nodes[1], codebook=CodebookShape(4, 1, (3, 3), True))
     coded = estimate(Topology(tuple(nodes)), folded(4, 8, lanes=36, codebook=kind, memory="block"))
-    plain = estimate(network(), folded(4, 8, lanes=36, memory="block"))
+    plain = estimate(network(), folded(4, 8, lanes=72, memory="block"))
     with_book, pool = coded.layers
     assert with_book.uncoded == Uncoded(plain.layers[0].luts, plain.layers[0].brams, plain.layers[0].weight_bits)
     assert with_book.luts != with_book.uncoded.luts and with_book.brams < with_book.uncoded.brams
