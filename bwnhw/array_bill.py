@@ -7,7 +7,7 @@ from functools import cache
 from bwnhw.absorption import absorption, first_bits
 from bwnhw.bill import Bill, constant_table
 from bwnhw.blocks import Array
-from bwnhw.compressor import SEGMENT, adds_rows, after, carries, counted, levels, popcount_latency
+from bwnhw.compressor import SEGMENT, Heights, Level, adds_rows, after, carries, counted, levels, popcount_latency
 from bwnhw.fabric import Part, banked, delay, index_bits
 from bwnhw.families import FAMILIES
 from bwnhw.kernel_bill import kernel_first, kernel_memory, shared_memory
@@ -22,17 +22,33 @@ def tree(lanes: int, latency: int, shaped: str, family: str, kernel: int = 0) ->
     `family`: outputs of its counters, bits of the chain that adds two rows, registers."""
     bits = counted(lanes, kernel)
     plan, own = levels(bits, shaped), popcount_latency(lanes, shaped, kernel)
-    heights, ffs = list(bits), sum(bits) if own else 0
+    heights = list(bits)
     for level in plan:
         heights = after(heights, level)
-        ffs += sum(heights)
     chain = len(heights) + 1 if adds_rows(bits, shaped) else 0
     outputs = sum(counter.width for level in plan for counter in level)
     if FAMILIES[shaped].lut_inputs > FAMILIES[family].lut_inputs:
         outputs = outputs * 7 // 3  # a 6:3 counter is seven LUT4
-    registers = Part(0, ffs + (sum(height << k for k, height in enumerate(bits)).bit_length() if chain else 0))
+    registers = lines(bits, plan, family) if own else Part()
+    registers += Part(0, sum(height << k for k, height in enumerate(bits)).bit_length() if chain else 0)
     registers += Part() if kernel else delay(1, own, family)
     return outputs, chain, registers + delay(lanes.bit_length(), latency - own, family)
+
+
+def lines(bits: Heights, plan: tuple[Level, ...], family: str) -> Part:
+    """The registers of a tree's bits, first those of the carries: what waits for several levels is a line of them."""
+    waits = [[1] * height for height in bits]
+    found = Part()
+    for level in plan:
+        made: list[int] = []
+        for counter in level:
+            for k, count in enumerate(counter.taken):
+                found = sum((delay(1, waits[counter.at + k].pop(0), family) for _ in range(count)), found)
+            made += range(counter.at, counter.at + counter.width)
+        waits = [[cycles + 1 for cycles in column] for column in waits] + [[] for _ in range(max(made) + 1 - len(waits))]
+        for weight in made:
+            waits[weight].append(1)
+    return sum((delay(1, cycles, family) for column in waits for cycles in column), found)
 
 
 @cache
@@ -164,9 +180,10 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     elif depth <= 8:
         row.features[f"carry_{1 << index_bits(depth)}"] += pairs
     elif depth <= leaf // 2:
-        row.features["rom_merged"] += lanes
+        row.features[f"rom_merged_{1 << index_bits(depth)}"] += lanes
     else:
         row.part += Part(free + rom_luts(lanes, depth, block.fill, family))
+        row.features["rom_apart"] += lanes * (wide and depth > leaf)  # a carry doesn't merge with multiplexers
 
 
 def stored_bits(block: Array) -> int:
@@ -228,7 +245,7 @@ def _edges(block: Array, family: str) -> Part:
     late = block.sum_latency
     part += Part(0, late)
     # A line of registers takes in the one that it begins at, unless the accumulator reads that one back or a flip stands between.
-    begins = block.group_beats == 1 or late > 1
+    begins = block.group_beats == 1 or late > 1 or _constant_start(block)
     begins &= block.mode == "sums" or not (block.flips and block.offsets > 1)
     luts = ffs = 0
     for cycles in range(block.pe):

@@ -119,7 +119,7 @@ def test_block_rams(depth: int, width: int, count: int) -> None:
     assert blocks(depth, width, "xc7") == blocks(depth, width, "ecp5") == count
 
 
-@pytest.mark.parametrize(("depth", "width", "count"), [(256, 16, 1), (256, 17, 2), (512, 9, 2), (1024, 5, 2), (2048, 3, 2), (4096, 1, 2)])
+@pytest.mark.parametrize(("depth", "width", "count"), [(256, 16, 1), (256, 17, 2), (512, 9, 2), (1024, 5, 2), (2048, 3, 2), (4096, 1, 1)])
 def test_block_rams_of_4_kbit(depth: int, width: int, count: int) -> None:
     assert blocks(depth, width, "ice40") == count
 
