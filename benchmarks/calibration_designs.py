@@ -1,17 +1,21 @@
 """Seeded random networks with random foldings, as large as a laptop synthesises in a minute: what the calibration measures.
 
-Nothing here comes from a trained network: shapes, weights, thresholds and engines are drawn.
+Nothing here comes from a trained network: shapes, weights, thresholds and engines are drawn. Seeds from `CODED` on are the networks of the
+seeds before with kernels from codebooks, in arrays that store indices or count codewords once.
 """
 
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
 from bwnhw.design import design
-from bwnhw.foldings import engine
+from bwnhw.foldings import engine, indexed, shared
 from bwnhw.network import (
     BIPOLAR_WEIGHTS,
     ArgMax,
+    Codebook,
     Conv,
     ConvParams,
     Input,
@@ -32,11 +36,14 @@ from bwnhw.plan import Engine, Plan
 
 SOURCES = (Ints(1, 14, 14, 0, 255), Ints(3, 10, 10, 0, 255), Ints(8, 8, 8, 0, 1), Ints(16, 8, 8, 0, 3), Ints(96, 1, 1, 0, 1),
            Ints(1, 12, 12, 0, 1))
+CODED = 1000
 
 
 def draw(seed: int, family: str = "xc7") -> tuple[Network, Plan]:
     """A chain of two or three convs with thresholds and pools, scores at the end, and a plan of it for a family, the same but for the lanes
     of a PE."""
+    if seed >= CODED:
+        return _coded(np.random.default_rng(seed), family, *draw(seed - CODED, family))
     rng = np.random.default_rng(seed)
     source = SOURCES[seed % len(SOURCES)]
     nodes: list[Node] = [Input(source, Fraction(1), Fraction(0), None)]
@@ -93,6 +100,23 @@ def _engine(rng: np.random.Generator, rows: int, source: Ints, kernel: tuple[int
         pe = rows if rng.random() < 0.25 else int(rng.integers(1, min(rows, 12) + 1))
         if 12 <= pe * simd * taps * planes <= 400 and taps <= 32:
             return engine(pe, simd, taps, planes, "block" if rng.random() < 0.1 else "lut", family)
+
+
+def _coded(rng: np.random.Generator, family: str, network: Network, plan: Plan) -> tuple[Network, Plan]:
+    """The network with codebooks wherever kernels can be indices, and engines of about as many lanes that make use of them."""
+    nodes, params, engines = list(network.topology.nodes), list(network.params), dict(plan.engines)
+    for index, plain in plan.engines:
+        conv, source = nodes[index], nodes[index - 1].out
+        if not isinstance(conv, Conv) or conv.kernel != (3, 3) or conv.weights is not BIPOLAR_WEIGHTS:
+            continue
+        words, way = _pick(rng, 2, 4, 4, 8, 16), (partial(indexed, family=family), shared)[_pick(rng, 0, 1)]
+        half = rng.choice([-1, 1], (1, words // 2, *conv.kernel)).astype(np.int8)
+        rest = -half if rng.random() < 0.7 else rng.choice([-1, 1], half.shape).astype(np.int8)
+        book = Codebook(np.concatenate([half, rest], axis=1), rng.integers(0, words, (conv.out.channels, source.channels)))
+        nodes[index], params[index] = replace(conv, codebook=book.shape), ConvParams(book.weights, book)
+        whole = replace(plain, taps=9, simd=max(1, plain.simd * plain.taps // 9))
+        engines[index] = way(nodes[index], source, whole) or plain
+    return replace(network, topology=Topology(tuple(nodes)), params=tuple(params)), replace(plan, engines=tuple(engines.items()))
 
 
 def _pool(rng: np.random.Generator, nodes: list[Node], params: list[NodeParams]) -> None:

@@ -104,10 +104,12 @@ def _read(block: Fifo) -> Way:
 
 
 def _array(block: Array) -> Way:
-    """From the fold counter over a weight to the first carries, or around the accumulator."""
+    """From the fold counter over a weight to the first carries, or from a code over the chosen popcount through the first adder, or around
+    the accumulator."""
     weights = Way(2, block_ram=True) if block.memory == "block" and block.fold_depth > 1 else Way(_table(block.fold_depth) + 2)
     around = Way(2, 1, block.acc_bits)
-    return max(weights, around, key=Way.period)
+    chosen = Way(_chosen(block.sharing.values) + 1, 1, block.sharing.bits + 1) if block.sharing else Way()
+    return max(weights, chosen, around, key=Way.period)
 
 
 def _unrolled(block: Unrolled) -> Way:

@@ -2,18 +2,22 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bwnhw.clock import ROUTE, ROUTE_MORE
+from bwnhw.design import design
 from bwnhw.families import FAMILIES
+from bwnhw.resources import resources
 
 pytest.importorskip("scipy")
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-import clock_accuracy  # noqa: E402  # the path above is its folder
+import calibration_designs  # noqa: E402  # the path above is its folder
+import clock_accuracy  # noqa: E402
 from calibrate_resources import fitted  # noqa: E402
 
 COUNTS = json.loads((BENCHMARKS / "calibration_counts.json").read_text())["counts"]
@@ -44,6 +48,17 @@ def test_error_over_whole_designs_is_as_documented(family: str, mean: float, wor
         errors.append(abs(sum(row["estimated"]["luts"] for row in mine) / sum(row["luts"] for row in mine) - 1))
     assert sum(errors) / len(errors) < mean
     assert max(errors) < worst
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_arrays_with_codebooks_can_be_drawn(family: str) -> None:
+    """From a seed on; every feature of theirs has a cost."""
+    kinds = set()
+    for seed in range(calibration_designs.CODED, calibration_designs.CODED + 12):
+        network, plan = calibration_designs.draw(seed)
+        kinds |= {engine.codebook for _, engine in plan.engines}
+        assert resources(design(network.topology, replace(plan, family=family)), family).luts > 0
+    assert kinds == {"none", "index", "shared"}
 
 
 PLACES = json.loads((BENCHMARKS / "clock_places.json").read_text())

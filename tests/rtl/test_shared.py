@@ -83,6 +83,16 @@ def test_values_and_cycles(words: int, closed: bool, family: str) -> None:
     assert (ends[0], ends[-1] - ends[-2]) == (estimated.latency, estimated.interval)
 
 
+@pytest.mark.parametrize(("words", "closed"), [(4, True), (8, True), (4, False)])
+def test_all_at_once(words: int, closed: bool) -> None:
+    """Nothing is folded: no counter, one code for each kernel."""
+    layer = Builder(3, Ints(3, 3, 4, 0, 3))
+    layer.conv(4, Engine(4, 3, 9, planes=2, lanes=18, codebook="shared"), (3, 3), book=(1, words), closed=closed)
+    network, plan = layer.done()
+    codes = images(network, 3)
+    check(network, plan, simulate(network, plan, codes), codes)
+
+
 @pytest.mark.parametrize("words", [4, 8])
 @pytest.mark.parametrize("broken", ["sign", "choice", "codewords"])
 def test_a_broken_table_is_found(broken: str, words: int) -> None:
