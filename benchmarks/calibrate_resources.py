@@ -136,7 +136,8 @@ def summary(rows: Sequence[Row]) -> str:
     lines = []
     for kind in sorted({row["block"] for row in rows}):
         lines.append(f"  {kind:11s}" + _errors([[row] for row in rows if row["block"] == kind]))
-    designs = [[row for row in rows if row["design"] == seed] for seed in sorted({row["design"] for row in rows})]
+    whole = sorted({row["design"] for row in rows if row["block"] == "rest"})
+    designs = [[row for row in rows if row["design"] == seed] for seed in whole]
     return "\n".join([*lines, "  designs    " + _errors(designs)])
 
 

@@ -6,8 +6,8 @@
 Designs: random networks and every network of the zoo, each at several foldings of the planner's, layers unrolled where it unrolls them.
 Held out are, network by network, the zoo and the random networks that the calibration hasn't seen; the calibration's own, at other
 foldings, are reported apart. Beside it stands FINN's formula for the same arrays (xc7). `--json FILE` is also read: designs in it aren't
-synthesised again, only estimated, by the plan that they had. `--unsimulated` leaves the cycles out; a later run without it fills them in. `--write` replaces docs/estimate-accuracy.md.
-`--quick` takes four small designs on xc7. Exit status 1 where a floor isn't met.
+synthesised again, only estimated, by the plan that they had. `--unsimulated` leaves the cycles out; a later run without it fills them in.
+`--write` replaces docs/estimate-accuracy.md. `--quick` takes four small designs on xc7. Exit status 1 where a floor isn't met.
 """
 
 import argparse
