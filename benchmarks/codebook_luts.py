@@ -97,21 +97,22 @@ def selected(weights: NDArray[np.int8], selection: Selection) -> NDArray[np.int8
     return book.codewords[0][book.index]
 
 
-def ours(weights: NDArray[np.int8], size: int) -> Graph:
-    """Our graph for the first filters and channels."""
+def ours(weights: NDArray[np.int8], size: int, *, words: bool) -> Graph:
+    """Our graph for the first filters and channels, as an unrolled layer has it: by channel too where there are code`words`; a row may come
+    out negated, which the threshold behind it takes as it is."""
     matrix = matrix_of(weights[:size, :size])
-    groups = tuple(tuple(range(channel, matrix.shape[1], size)) for channel in range(size))
-    return solve(matrix, 1, least_levels(matrix) + EXTRA_LEVELS, groups=groups)
+    groups = tuple(tuple(range(channel, matrix.shape[1], size)) for channel in range(size if words else 0))
+    return solve(matrix, 1, least_levels(matrix) + EXTRA_LEVELS, exact=False, groups=groups)
 
 
 def measured(weights: NDArray[np.int8], size: int, selection: Selection | None, seconds: float) -> Row:
-    """A row; `selection` None is the layer without a codebook, which the peers aren't given. Both get every way of ours, by channel too."""
+    """A row; `selection` None is the layer without a codebook, which the peers aren't given."""
     bits, memory = None if selection is None else selection.bits, size * size * TAPS
     if selection is not None:
         memory = size * size * selection.bits + selection.shape(weights.shape).codebook_bits
     matrix = matrix_of(weights[:size, :size])
     limit = least_levels(matrix) + EXTRA_LEVELS
-    graph = ours(weights, size)
+    graph = ours(weights, size, words=selection is not None)
     found = {name: peer_luts(name, matrix, seconds) for name in PEERS} if selection is not None and seconds else {}
     return Row(size, 1 << (TAPS if bits is None else bits), cost(graph), graph.levels, limit,
                {name: luts for name, (luts, _) in found.items()}, {name: why for name, (_, why) in found.items() if why}, memory)
@@ -145,7 +146,7 @@ def layers(weights: NDArray[np.int8], options: argparse.Namespace) -> dict[int, 
 
 def synthesise(found: dict[str, NDArray[np.int8]], size: int) -> int:
     """Print LUTs by one Yosys run, combinational, beside the graphs' own cost."""
-    graphs = {name: ours(weights, size) for name, weights in found.items()}
+    graphs = {name: ours(weights, size, words=name != "without") for name, weights in found.items()}
     luts = synthesised(graphs, (False,))
     for name, graph in graphs.items():
         here, plain = luts[f"{name} combinational"], luts["without combinational"]

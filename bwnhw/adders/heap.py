@@ -129,6 +129,8 @@ class Heap:
     def _tiles(self, carried: bool) -> list[Tile] | None:
         """Windows of one last chain that adds up everything. `carried`: it carries a bit of every column, else a number that stands."""
         columns = self._columns()
+        if carried and not any(column.added for column in columns):
+            return None
         enters = self._enters(carried)
         left = [column.bits - (carried and column.added > 0) - (at == enters) for at, column in enumerate(columns)]
         return tiled(left, [column.subtracted for column in columns], 0, self._constant)

@@ -17,7 +17,7 @@ from bwnhw.errors import PlanError
 
 Way = Callable[..., list[tuple[int, int]]]  # (builder, rows, levels, exact=...) to (node, factor) of every row
 HEIGHTS = (1, 2, 3)  # of the trees of close rows
-COLUMN_HEIGHTS = (2, 3, 5)  # where rows are heaps of bits, which leave more levels
+COLUMN_HEIGHTS = (3, 5)  # where rows are heaps of bits, which leave more levels
 TIGHT = 1  # levels above the least up to which rows without any tree are worth trying
 EXTRA_LEVELS = 2  # above the least: what a layer's adders may take
 
