@@ -11,6 +11,8 @@ from bwnhw.families import FAMILIES, LutRam
 
 MOST_REGISTERS = 68  # bits in place of a block RAM, where LUTs are no memory; read off between 66 and 72
 
+BLOCK_LUTS = 64  # LUTs of multiplexers that Yosys takes at most in place of one block RAM; read off between 24 and 325
+
 
 @dataclass(frozen=True)
 class Part:
@@ -42,7 +44,7 @@ def banked(depth: int, width: int, family: str) -> Part:
         banks = -(-depth // deep)
         choosers = -(-(banks - 1) // 3) if wide_luts else -(-2 * (banks - 1) // 3)  # LUTs of a multiplexer of so many
         found.append(Part(width * choosers, index_bits(banks), -(-width * banks // wide)))
-    return min(found, key=lambda part: (part.brams, part.luts))
+    return min(found, key=lambda part: BLOCK_LUTS * part.brams + part.luts)
 
 
 def memory(depth: int, width: int, family: str, synchronous: bool, copies: int = 1) -> Part:
