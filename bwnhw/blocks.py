@@ -10,7 +10,7 @@ On every stream a beat holds `lanes` elements of `bits` each, element 0 in the l
 zero elements to whole beats.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
@@ -159,7 +159,9 @@ class Array:
     loaded: bool = False  # weights, offsets and flips are memories that are filled at run time, not constants
     codebook: CodebookShape | None = None  # what is stored are indices into it; lanes are then kernel after kernel, a channel each
     shared: bool = False  # the codewords are counted once, at the top edge, and rows select (`bwnhw.sharing`)
-    weights: int = 0  # bits of weights that the layer has, where a folding that doesn't divide pads them to more; 0: as many as are stored
+    # Bits of weights that the layer has, where a folding that doesn't divide pads them to more; 0: as many as are stored. The hardware is
+    # the same, so arrays that differ in it are equal.
+    weights: int = field(default=0, compare=False)
 
     @property
     def sharing(self) -> Sharing | None:
