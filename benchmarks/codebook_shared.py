@@ -53,7 +53,7 @@ def compared(rows: int, depth: int, book: tuple[int, bool]) -> Row:
     row: Row = {"rows": rows, "lanes": LANES, "depth": depth, "words": book[0], "closed": book[1]}
     row |= {"weights": cells(rows, depth, None, "none"), **{kind: cells(rows, depth, book, kind) for kind in ("index", "shared")}}
     row["saved"] = round(1 - row["shared"]["luts"] / row["weights"]["luts"], 3)
-    row["missed"] = book[1] and (book[0] == 4 or depth >= 64) and row["saved"] <= 0
+    row["missed"] = row["saved"] <= 0
     return row
 
 
