@@ -198,14 +198,9 @@ def marks_way(block: Array) -> Iterator[tuple[int, int]]:
     reads them before)."""
     wait = block.encode_latency + block.popcount_latency + block.columns
     if block.group_beats > 1:
-        yield 1, wait + (not _constant_start(block))
+        yield 1, wait + (not block.constant_start)
     yield index_bits(max(step.shift for step in block.steps) + 1), wait + 1
     yield index_bits(block.offsets), wait + (len(block.steps) > 1)
-
-
-def _constant_start(block: Array) -> bool:
-    """Whether a sum over several beats begins with a constant, which is a register's reset value."""
-    return len(block.steps) > 1 or block.offsets == 1 and not block.loaded
 
 
 def _accumulator(row: Bill, block: Array, family: str) -> None:
@@ -216,7 +211,7 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
         row.part += Part(0, kept)
         row.features["acc_single_bits"] += bits
     else:
-        constant = _constant_start(block)  # what leaves has registers of its own then
+        constant = block.constant_start  # what leaves has registers of its own then
         row.part += Part(0, bits + constant * (bits if late else kept) + late * kept)
         merged = constant or FAMILIES[family].lut_inputs == 6  # a LUT6 of the adder has the multiplexer in it
         # The two highest bits apart from the chain, whose carry out is a bit of it and a register.
@@ -245,7 +240,7 @@ def _edges(block: Array, family: str) -> Part:
     late = block.sum_latency
     part += Part(0, late)
     # A line of registers takes in the one that it begins at, unless the accumulator reads that one back or a flip stands between.
-    begins = block.group_beats == 1 or late > 1 or _constant_start(block)
+    begins = block.group_beats == 1 or late > 1 or block.constant_start
     begins &= block.mode == "sums" or not (block.flips and block.offsets > 1)
     luts = ffs = 0
     for cycles in range(block.pe):

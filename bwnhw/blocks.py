@@ -215,10 +215,14 @@ class Array:
         return FAMILIES[self.family].lut_inputs == 4 and self._constant_sign
 
     @property
+    def constant_start(self) -> bool:
+        """Whether a row's sums are of several beats and always begin with one constant, which is a register's reset value."""
+        return self.group_beats > 1 and (len(self.steps) > 1 or self.offsets == 1 and not self.loaded)
+
+    @property
     def _constant_sign(self) -> bool:
         """Whether rows sum several beats up from one constant each, of which only the sign leaves."""
-        begins = self.group_beats > 1 and self.offsets == 1 and len(self.steps) == 1 and not self.loaded
-        return self.mode == "bits" and begins
+        return self.constant_start and len(self.steps) == 1 and self.mode == "bits"
 
     @property
     def popcount_latency(self) -> int:

@@ -10,7 +10,6 @@ from math import ceil, floor
 from bwnhw.families import FAMILIES, LutRam
 
 MOST_REGISTERS = 68  # bits in place of a block RAM, where LUTs are no memory; read off between 66 and 72
-
 BLOCK_LUTS = 64  # LUTs of multiplexers that Yosys takes at most in place of one block RAM; read off between 24 and 325
 
 
@@ -28,11 +27,6 @@ class Part:
     def times(self, count: int) -> "Part":
         """`count` of it."""
         return Part(self.luts * count, self.ffs * count, self.brams * count)
-
-
-def blocks(depth: int, width: int, family: str) -> int:
-    """Block RAMs of a memory, in the best of the family's shapes."""
-    return banked(depth, width, family).brams
 
 
 def banked(depth: int, width: int, family: str) -> Part:

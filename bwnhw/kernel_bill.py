@@ -1,7 +1,7 @@
 """What a PE of kernels that are stored as indices costs: the decoding first level, and the memory of the indices."""
 
 from bwnhw.compressor import DECODED, carries
-from bwnhw.fabric import Part, blocks, delay
+from bwnhw.fabric import Part, banked, delay
 from bwnhw.families import FAMILIES
 from bwnhw.network import CodebookShape
 
@@ -37,7 +37,7 @@ def kernel_memory(book: CodebookShape, lanes: int, column: int, depth: int, memo
 def shared_memory(book: CodebookShape, lanes: int, depth: int, memory: str, family: str) -> Part:
     """The block RAM of the indices of a row of `lanes` lanes, if that is what holds them."""
     width = lanes // _taps(book) * book.index_bits
-    return Part(0, 0, blocks(depth, width, family)) if memory == "block" and depth > 1 else Part()
+    return banked(depth, width, family) if memory == "block" and depth > 1 else Part()
 
 
 def _taps(book: CodebookShape) -> int:

@@ -115,9 +115,8 @@ def _thresholds(block: Thresholds, family: str) -> Bill:
 def _scaler(block: Scaler, family: str) -> Bill:
     found = Bill(Part(0, 2 * block.lanes * block.out_bits + 2 + index_bits(block.groups)))
     # A factor that is one of a few is simpler than one that may be anything.
-    kind = {1: "multiply_constant_bits", 2: "multiply_two_bits", 3: "multiply_few_bits", 4: "multiply_few_bits"}.get(block.groups,
-                                                                                                                 "multiply_bits")
-    found.features[kind] += block.lanes * block.bits * block.mult_bits
+    few = {1: "constant_", 2: "two_", 3: "few_", 4: "few_"}.get(block.groups, "")
+    found.features[f"multiply_{few}bits"] += block.lanes * block.bits * block.mult_bits
     found.features["offset_bits"] += block.lanes * block.out_bits
     _groups(found, block.groups)
     return found

@@ -35,7 +35,7 @@ def is_late(array: Array) -> bool:
 
 def constant_start(array: Array, offsets: Sequence[int]) -> int | None:
     """What every group's sum of a row begins with, where that is always the same and there is a sum over several beats; else None."""
-    if array.group_beats == 1 or array.offsets > 1 and not is_late(array):
+    if not array.constant_start:
         return None
     return 0 if is_late(array) else offsets[0]
 

@@ -17,8 +17,7 @@ class Column:
     """One column of PEs: which lanes it has, of which activation plane, and the greatest partial sum left of it and behind it.
 
     `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`, `kernel`, `absorbed`,
-    `sharing`: of
-    `blocks.Array`.
+    `sharing`: of `blocks.Array`.
     """
 
     index: int

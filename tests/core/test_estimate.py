@@ -18,7 +18,7 @@ from bwnhw.cli import report
 from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError
 from bwnhw.estimate import Uncoded, estimate
-from bwnhw.fabric import Part, blocks, delay, memory
+from bwnhw.fabric import Part, banked, delay, memory
 from bwnhw.families import FAMILIES
 from bwnhw.network import BIPOLAR_WEIGHTS, CodebookShape, Conv, Input, Ints, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan
@@ -116,12 +116,12 @@ def test_counters_of_the_popcount(lanes: int, shaped: str, outputs: int, chain: 
 @pytest.mark.parametrize(("depth", "width", "count"), [(512, 36, 1), (512, 64, 2), (1024, 18, 1), (1024, 64, 4), (2048, 64, 8),
                                                        (16384, 1, 1)])
 def test_block_rams(depth: int, width: int, count: int) -> None:
-    assert blocks(depth, width, "xc7") == blocks(depth, width, "ecp5") == count
+    assert banked(depth, width, "xc7").brams == banked(depth, width, "ecp5").brams == count
 
 
 @pytest.mark.parametrize(("depth", "width", "count"), [(256, 16, 1), (256, 17, 2), (512, 9, 2), (1024, 5, 2), (2048, 3, 2), (4096, 1, 1)])
 def test_block_rams_of_4_kbit(depth: int, width: int, count: int) -> None:
-    assert blocks(depth, width, "ice40") == count
+    assert banked(depth, width, "ice40").brams == count
 
 
 @pytest.mark.parametrize(("family", "depth", "width", "synchronous", "part"), [
