@@ -14,7 +14,8 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,23 +54,24 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "estimate-accuracy.md"
 Row = dict[str, Any]
 
 
-def networks(quick: bool) -> Iterator[tuple[str, bool, Network]]:
-    """(name, held out, network)."""
-    for seed in HELD_OUT_SEEDS[:1] if quick else HELD_OUT_SEEDS:
-        yield f"random-{seed}", True, draw(seed)[0]
-    for name in zoo.names():
-        if not quick or name == "digits-conv":
-            yield name, True, lower(load(zoo.find(name)))
-    for seed in () if quick else SEEDS[:6]:
-        yield f"random-{seed}", False, draw(seed)[0]
+def networks(quick: bool) -> Iterator[tuple[str, bool]]:
+    """(name, held out)."""
+    yield from ((f"random-{seed}", True) for seed in (HELD_OUT_SEEDS[:1] if quick else HELD_OUT_SEEDS))
+    yield from ((name, True) for name in zoo.names() if not quick or name == "digits-conv")
+    yield from ((f"random-{seed}", False) for seed in (() if quick else SEEDS[:6]))
 
 
-def foldings(network: Network, family: str) -> list[tuple[str, Plan]]:
-    """Plans at three rates between the fastest and one lane everywhere."""
+@cache
+def find(name: str) -> Network:
+    """A network by its name."""
+    return draw(int(name.removeprefix("random-")))[0] if name.startswith("random-") else lower(load(zoo.find(name)))
+
+
+def intervals(network: Network, family: str) -> list[int]:
+    """Three rates between the fastest and one lane everywhere, in cycles per image."""
     chain = Chain(network.topology, Plan((), port_lanes(network.topology), family=family), {})
     fastest, slowest = max(chain.limits())[0], chain.slowest
-    intervals = sorted({round(fastest * (slowest / fastest) ** share) for share in (0.1, 0.35, 0.6)})
-    return [(f"interval-{interval}", plan(network, interval=interval, family=family)) for interval in intervals]
+    return sorted({round(fastest * (slowest / fastest) ** share) for share in (0.1, 0.35, 0.6)})
 
 
 def measured(name: str, network: Network, chosen: Plan, held_out: bool) -> Row:
@@ -150,14 +152,16 @@ def report(rows: list[Row]) -> tuple[list[str], bool]:
     return lines, passed and not off
 
 
-def wanted(options: argparse.Namespace) -> Iterator[tuple[str, Network, Plan, bool]]:
-    """The designs that the options ask for."""
-    for name, held_out, network in networks(options.quick):
+def wanted(options: argparse.Namespace, known: Collection[tuple[str, str]]) -> Iterator[tuple[str, Network, Plan, bool]]:
+    """The designs that the options ask for and that aren't known, with their plans."""
+    for name, held_out in networks(options.quick):
         for family in ["xc7"] if options.quick else options.family:
-            for folding, chosen in foldings(network, family)[-2 if options.quick else 0:]:
-                luts = resources(design(network.topology, chosen), family, network).luts
-                if options.only in f"{name} {folding}" and luts <= options.limit_luts:
-                    yield f"{name} {folding}", network, chosen, held_out
+            for interval in intervals(find(name), family)[-2 if options.quick else 0:]:
+                label = f"{name} interval-{interval}"
+                if options.only in label and (label, family) not in known:
+                    chosen = plan(find(name), interval=interval, family=family)
+                    if resources(design(find(name).topology, chosen), family, find(name)).luts <= options.limit_luts:
+                        yield label, find(name), chosen, held_out
 
 
 def main() -> int:
@@ -172,20 +176,21 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     rows: list[Row] = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
-    drawn = {name: network for name, _, network in networks(options.quick)} if rows else {}
-    rows = [estimated(row, drawn[row["design"].split()[0]]) for row in rows if row["design"].split()[0] in drawn]
-    known = {(row["design"], row["family"]): row for row in rows}
-    for name, network, chosen, held_out in wanted(options):
-        row = known.get((name, chosen.family))
-        if row and (options.unsimulated or row["cycles_off"] is not None):
-            continue
-        if row is None:
-            rows.append(row := measured(name, network, chosen, held_out))
-        if not options.unsimulated:
-            row["cycles_off"] = simulated(network, from_json(row["plan"]))
+    rows = [estimated(row, find(row["design"].split()[0])) for row in rows]
+    known = {(row["design"], row["family"]) for row in rows}
+
+    def keep(row: Row) -> None:
         print(row, file=sys.stderr, flush=True)
         if options.json:
             write_text(options.json, json.dumps(rows, indent=1) + "\n")
+
+    for each in wanted(options, known):
+        rows.append(measured(*each))
+        keep(rows[-1])
+    for row in () if options.unsimulated else rows:
+        if row["cycles_off"] is None and options.only in row["design"]:
+            row["cycles_off"] = simulated(find(row["design"].split()[0]), from_json(row["plan"]))
+            keep(row)
     lines, passed = report(rows)
     print("\n".join(lines))
     if options.write:

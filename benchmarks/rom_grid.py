@@ -7,19 +7,15 @@ Takes a few minutes for each family.
 """
 
 import argparse
-import json
 import sys
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from yosys_grid import Cell, measured
 
-from bwnhw.fabric import Part, banked, index_bits
+from bwnhw.fabric import banked, index_bits
 from bwnhw.families import FAMILIES
 from bwnhw.rom_bill import rom_luts
-from bwnhw.rtl.netlist import count
-from bwnhw.rtl.synth import FLATTENED, SCRIPTS, run_yosys, yosys_command
 
 IN_LUTS = tuple((depth, width) for depth in (16, 20, 32, 48, 64, 72, 96, 128, 136, 160, 192, 224, 256, 320, 384, 512, 640, 1024)
                 for width in (1, 4, 16))
@@ -30,10 +26,13 @@ MOST = 0.1
 Table = tuple[int, int]  # depth, width
 
 
-def verilog(number: int, table: Table, words: NDArray[np.int64], clocked: bool) -> str:
-    """One table, read by a case, or from a block RAM."""
-    depth, width = table
-    ports = f"input clk, input [{index_bits(depth) - 1}:0] at, output reg [{width - 1}:0] q"
+def cells(tables: Sequence[Table], clocked: bool) -> list[Cell]:
+    """The tables, with random words: read by a case, or from a block RAM."""
+    rng = np.random.default_rng(SEED)
+    return [_cell(depth, width, rng.integers(0, 1 << width, depth).tolist(), clocked) for depth, width in tables]
+
+
+def _cell(depth: int, width: int, words: list[int], clocked: bool) -> Cell:
     if clocked:
         contents = "".join(f"words[{at}] = {width}'d{word}; " for at, word in enumerate(words))
         body = (f'(* rom_style = "block" *) reg [{width - 1}:0] words [0:{depth - 1}]; initial begin {contents} end\n'
@@ -41,24 +40,7 @@ def verilog(number: int, table: Table, words: NDArray[np.int64], clocked: bool) 
     else:
         cases = "".join(f"{at}: q = {width}'d{word}; " for at, word in enumerate(words[:-1]))
         body = f"always @* case (at) {cases}default: q = {width}'d{words[-1]}; endcase"
-    return f"(* keep_hierarchy *) module m{number}({ports});\n{body}\nendmodule\n"
-
-
-def measured(tables: tuple[Table, ...], family: str, clocked: bool) -> list[Part]:
-    """What Yosys makes of every table, all in one run."""
-    rng = np.random.default_rng(SEED)
-    texts, ports, instances = [], ["input clk"], []
-    for number, (depth, width) in enumerate(tables):
-        texts.append(verilog(number, (depth, width), rng.integers(0, 1 << width, depth), clocked))
-        ports.append(f"input [{index_bits(depth) - 1}:0] at{number}, output [{width - 1}:0] q{number}")
-        instances.append(f"m{number} i{number}(clk, at{number}, q{number});")
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "grid.v").write_text("\n".join([*texts, f"module top({', '.join(ports)});", *instances, "endmodule", ""]))
-        script = f"read_verilog grid.v; {SCRIPTS[family].format(top='top').removesuffix(FLATTENED)} write_json grid.json"
-        run_yosys([*yosys_command(None), "-p", script], folder, 3600)
-        modules = json.loads((Path(folder) / "grid.json").read_text())["modules"]
-    counts = [count({"modules": {"m": modules[f"m{number}"]}}, family) for number in range(len(tables))]
-    return [Part(found.luts, found.ffs, found.brams) for found in counts]
+    return Cell((("input", "at", index_bits(depth)), ("output reg", "q", width)), body)
 
 
 def main() -> int:
@@ -68,11 +50,11 @@ def main() -> int:
     passed = True
     for family in parser.parse_args().family:
         errors = []
-        for (depth, width), found in zip(IN_LUTS, measured(IN_LUTS, family, False), strict=True):
+        for (depth, width), found in zip(IN_LUTS, measured(cells(IN_LUTS, False), family), strict=True):
             guess = rom_luts(width, depth, 1.0, family)
             errors.append(abs(guess - found.luts) / found.luts)
             print(f"{family} {depth} x {width}: {guess} / {found.luts} LUTs")
-        for (depth, width), found in zip(IN_BLOCKS, measured(IN_BLOCKS, family, True), strict=True):
+        for (depth, width), found in zip(IN_BLOCKS, measured(cells(IN_BLOCKS, True), family), strict=True):
             stored = banked(depth, width, family)
             passed &= stored.brams == found.brams
             print(f"{family} {depth} x {width} in block RAM: {stored.brams} / {found.brams}, {stored.luts} / {found.luts} LUTs")

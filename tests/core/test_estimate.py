@@ -23,6 +23,8 @@ from bwnhw.families import FAMILIES
 from bwnhw.network import BIPOLAR_WEIGHTS, CodebookShape, Conv, Input, Ints, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, resources
+from bwnhw.rom_bill import rom_luts
+from bwnhw.seam_bill import seam
 from bwnhw.structure import bill
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -185,3 +187,34 @@ def test_every_stage_block_is_billed() -> None:
     assert after.stages[0].luts > before.stages[0].luts
     assert after.stages[1:] == before.stages[1:]
     assert bill(deeper.fifo, "xc7").weight_bits == 0
+
+
+@pytest.mark.parametrize(("depth", "width", "brams", "lut4", "lut6"), [
+    (1500, 12, 1, 24, 12), (2880, 12, 2, 24, 12), (2400, 16, 3, 32, 16), (5000, 8, 3, 16, 8), (1100, 20, 2, 40, 20), (6000, 3, 1, 6, 3),
+    (4000, 12, 3, 0, 0), (600, 24, 2, 0, 0)])
+def test_banks_of_deep_tables(depth: int, width: int, brams: int, lut4: int, lut6: int) -> None:
+    """As Yosys 0.70 maps them (benchmarks/rom_grid.py): banks side by side in one row, with multiplexers behind."""
+    ffs = 2 if lut6 else 0
+    assert banked(depth, width, "ecp5") == Part(lut4, ffs, brams)
+    assert banked(depth, width, "xc7") == Part(lut6, ffs, brams)
+
+
+@pytest.mark.parametrize(("family", "depth", "width", "luts"), [
+    ("ecp5", 16, 8, 8), ("ecp5", 64, 8, 68), ("ecp5", 256, 8, 321), ("ecp5", 1024, 8, 1107), ("ecp5", 2048, 16, 3473),
+    ("xc7", 64, 8, 8), ("xc7", 96, 8, 16), ("xc7", 256, 8, 32), ("xc7", 320, 16, 125), ("xc7", 1152, 4, 112)])
+def test_tables_of_constants(family: str, depth: int, width: int, luts: int) -> None:
+    """Within 8 % of what Yosys 0.70 makes of random ones; padding costs nothing."""
+    found = rom_luts(width, depth, 1.0, family)
+    assert abs(found / luts - 1) <= 0.08
+    assert depth <= FAMILIES[family].leaf or rom_luts(width, depth, 0.5, family) < 0.6 * found
+
+
+def test_lines_go_on_across_the_seam() -> None:
+    """Where there are shift registers, those of the fold counter, of `first`, and of the lane that no parity reads take in the window's."""
+    stage = design(network(), folded(4, 8, 1, lanes=8)).stages[0]
+    assert stage.window and stage.array and stage.array.columns == 1 and stage.array.fold_depth == 36 and stage.array.lanes == 8
+    assert seam(stage.window, stage.array, "ecp5") == Part()
+    found = seam(stage.window, stage.array, "xc7")
+    # six bits of three registers each become shift registers; two registers of `first` and of the offset's six bits go,
+    # and three of the lane
+    assert found == Part(6 + 1, -6 * 3 - 2 * (1 + 6) - 3)
