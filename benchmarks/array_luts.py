@@ -2,7 +2,8 @@
 
     python benchmarks/array_luts.py [--quick] [--json FILE] [--reuse FILE] [--limit N]
 
-Rows × lanes from 4 × 32 to 64 × 64, on xc7 in one column, on ecp5 in columns of 32 lanes; weights at run time ("-": they come in by port,
+Rows × lanes from 4 × 32 to 64 × 64, on xc7 in one column, on ecp5 in columns of 32 lanes; 64 × 64 on xc7 also in two columns, which is
+what its limit of LUTs per lane is about (the ratios are of whole rows); weights at run time ("-": they come in by port,
 nothing is counted for their storage), and fold depths 1, 8, 64 and 512. Both sides have 16-bit accumulators that begin at the threshold, a
 register behind every second adder level at least, and the same flags (`bwnhw.rtl.synth.SCRIPTS`). Counted as in `bwnhw.rtl.netlist`.
 Depth 512 is in block RAM on our side and left out on the plain one, whose LUT ROM nobody would build. Depth 1 is measured twice on our
@@ -18,17 +19,18 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from array_units import ours, plain
+from array_units import COLUMN_LANES, ours, plain
 from unrolled_unit import unrolled
 
-from bwnhw.families import FAMILIES
 from bwnhw.files import write_text
 from bwnhw.rtl.synth import synth
 
-SIZES = ((4, 32), (4, 64), (16, 32), (16, 64), (64, 32), (64, 64))
+LARGEST = (64, 64)
+SIZES = ((4, 32), (4, 64), (16, 32), (16, 64), (64, 32), LARGEST)
 DEPTHS = (0, 1, 8, 64, 512)
 PUBLISHED = (
     ("FINN, HLS unit, run-time weights", "2.5 to 3.1", "Vivado 2020.1, asadalam/FINN_MatrixVector_RTL, Doc/results.ipynb"),
@@ -39,13 +41,25 @@ PUBLISHED = (
 MOST = {("xc7", 0): 1.7, ("xc7", 8): 1.7, ("ecp5", 0): 2.7, ("ecp5", 8): 2.8}  # LUT per lane at 64 × 64
 RATIOS = {0: 1.5, 1: 1.35, 8: 1.8, 64: 1.35}  # plain by ours on xc7, from 16 × 32 up
 Row = dict[str, Any]
+Case = tuple[int, int, int, str, int]
 
 
-def measured(rows: int, lanes: int, depth: int, family: str) -> Row:
+def cases(quick: bool, limit: int) -> Iterator[Case]:
+    """(rows, lanes, depth, family, lanes of a column) of everything that is measured."""
+    for rows, lanes in SIZES:
+        for depth in DEPTHS:
+            for family, column in COLUMN_LANES.items():
+                if depth == 8 and lanes == 32 and rows < 64 if quick else rows * lanes <= limit:
+                    yield rows, lanes, depth, family, min(column, lanes)
+                    if family == "xc7" and (rows, lanes) == LARGEST and depth in (0, 8):
+                        yield rows, lanes, depth, family, column // 2
+
+
+def measured(rows: int, lanes: int, depth: int, family: str, column: int) -> Row:
     """Cells of both units of one size."""
-    row: Row = {"rows": rows, "lanes": lanes, "depth": depth, "family": family}
+    row: Row = {"rows": rows, "lanes": lanes, "depth": depth, "family": family, "column": column}
     began = time.perf_counter()
-    texts = {"ours": ours(rows, lanes, depth, family, "block" if depth == 512 else "lut")}
+    texts = {"ours": ours(rows, lanes, depth, family, "block" if depth == 512 else "lut", column)}
     if depth != 512:
         texts["plain"] = plain(rows, lanes, depth)
     if depth == 1:
@@ -74,8 +88,9 @@ def ratio(row: Row) -> float:
 def shown(row: Row) -> str:
     """A row as text."""
     cells = row["ours"]
-    text = (f"{row['family']:5s} {row['rows']:3d} x {row['lanes']:3d} {row['depth'] or '-':>5}  {per_lane(row, 'ours'):6.3f} "
-            f"{cells['luts']:7,d} {cells['carry_luts']:6d} {cells['ffs']:7,d} {cells['brams']:5d} {cells['muxes']:6d}")
+    text = (f"{row['family']:5s} {row['rows']:3d} x {row['lanes']:3d} {row['column']:6d} {row['depth'] or '-':>5}  "
+            f"{per_lane(row, 'ours'):6.3f} {cells['luts']:7,d} {cells['carry_luts']:6d} {cells['ffs']:7,d} {cells['brams']:5d} "
+            f"{cells['muxes']:6d}")
     if "plain" in row:
         text += f"   {per_lane(row, 'plain'):6.3f} {row['plain']['luts']:7,d}  {ratio(row):5.2f}"
     if "unrolled" in row:
@@ -87,12 +102,13 @@ def missed(rows: list[Row]) -> list[str]:
     """The floors that aren't met, of the sizes that were measured."""
     found = []
     for row in rows:
-        where = f"{row['family']} {row['rows']} x {row['lanes']} depth {row['depth'] or 'run time'}"
+        where = f"{row['family']} {row['rows']} x {row['lanes']} in columns of {row['column']} lanes, depth {row['depth'] or 'run time'}"
         most = MOST.get((row["family"], row["depth"]))
-        if most and (row["rows"], row["lanes"]) == (64, 64) and per_lane(row, "ours") > most:
+        if most and (row["rows"], row["lanes"]) == LARGEST and per_lane(row, "ours") > most:
             found.append(f"{where}: {per_lane(row, 'ours'):.3f} LUT per lane, at most {most}")
         least = RATIOS.get(row["depth"])
-        if least and row["family"] == "xc7" and row["rows"] >= 16 and ratio(row) < least:
+        widest = row["column"] == min(row["lanes"], COLUMN_LANES["xc7"])
+        if least and row["family"] == "xc7" and widest and row["rows"] >= 16 and ratio(row) < least:
             found.append(f"{where}: {ratio(row):.2f} times fewer, at least {least}")
     return found
 
@@ -106,13 +122,10 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=64 * 64)
     options = parser.parse_args()
     known = json.loads(options.reuse.read_text()) if options.reuse else []
-    cases = [(*size, depth, family) for size in SIZES for depth in DEPTHS for family in FAMILIES if size[0] * size[1] <= options.limit]
-    if options.quick:
-        cases = [case for case in cases if case[:2] in ((4, 32), (16, 32)) and case[2] == 8]
-    print("family rows x lanes depth  ours: LUT/lane   LUTs  carry     FFs  RAMs  muxes   plain: LUT/lane  LUTs  ratio")
+    print("family rows x lanes column depth  ours: LUT/lane   LUTs  carry     FFs  RAMs  muxes   plain: LUT/lane  LUTs  ratio")
     done: list[Row] = []
-    for case in cases:
-        same = [row for row in known if (row["rows"], row["lanes"], row["depth"], row["family"]) == case]
+    for case in cases(options.quick, options.limit):
+        same = [row for row in known if tuple(row[name] for name in ("rows", "lanes", "depth", "family", "column")) == case]
         done.append(same[0] if same else measured(*case))
         print(shown(done[-1]), flush=True)
         if options.json:
@@ -123,7 +136,7 @@ def main() -> int:
     failed = missed(done)
     for line in failed:
         print(f"missed: {line}", file=sys.stderr)
-    best = {family: min(per_lane(row, "ours") for row in done if row["family"] == family and row["depth"] == 8) for family in FAMILIES}
+    best = {family: min(per_lane(row, "ours") for row in done if row["family"] == family and row["depth"] == 8) for family in COLUMN_LANES}
     print(f"array_luts: with eight baked weights per lane {best['xc7']:.2f} LUT6 on xc7, {best['ecp5']:.2f} LUT4 on ecp5; "
           f"{len(failed)} floors missed")
     return 1 if failed else 0

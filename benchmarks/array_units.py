@@ -17,7 +17,7 @@ from bwnhw.rtl.row import Row, RowTables, row_tables
 from bwnhw.tables import ArrayTables
 
 ACC_BITS = 16
-COLUMN_LANES = {"xc7": 64, "ecp5": 32}
+COLUMN_LANES = {"xc7": 64, "ecp5": 32}  # what the planner's columns are about as wide as
 GROUP_BEATS = 8  # beats that are summed up at least
 SEED = 1
 
@@ -28,11 +28,11 @@ def window(lanes: int, depth: int) -> Window:
     return Window(Geometry(1, 1, (1, 1), (1, 1), (0, 0, 0, 0)), lanes, 1, beats, 1, 1, False, 1, (Step(0, 0, 0),), 1, 0, 1, beats)
 
 
-def array(rows: int, lanes: int, depth: int, family: str, memory: str) -> Array:
-    """An array in columns of 64 lanes on xc7 and of 32 on ECP5, with thresholds for one-bit outputs and 16-bit accumulators."""
+def array(rows: int, lanes: int, depth: int, family: str, memory: str, column: int | None = None) -> Array:
+    """An array with thresholds for one-bit outputs and 16-bit accumulators, in columns of `column` lanes (None: `COLUMN_LANES`)."""
     kind = window(lanes, depth)
-    return Array(rows, 1, lanes, COLUMN_LANES[family], 1, kind.steps, max(1, depth), kind.group_beats, 1, "bits", 0, 0, ACC_BITS, 1, False,
-                 memory, family)
+    width = column or COLUMN_LANES[family]
+    return Array(rows, 1, lanes, width, 1, kind.steps, max(1, depth), kind.group_beats, 1, "bits", 0, 0, ACC_BITS, 1, False, memory, family)
 
 
 def tables(rows: int, lanes: int, depth: int) -> ArrayTables:
@@ -68,9 +68,9 @@ class PortedArray(SystolicArray):
         return row
 
 
-def ours(rows: int, lanes: int, depth: int, family: str, memory: str = "lut") -> str:
-    """Verilog of our array as module `top`; depth 0: the weights come in by port, at run time."""
-    parts = array(rows, lanes, depth, family, memory), tables(rows, lanes, depth), window(lanes, depth)
+def ours(rows: int, lanes: int, depth: int, family: str, memory: str = "lut", column: int | None = None) -> str:
+    """Verilog of our array as module `top`, in columns of `column` lanes; depth 0: the weights come in by port, at run time."""
+    parts = array(rows, lanes, depth, family, memory, column), tables(rows, lanes, depth), window(lanes, depth)
     return emit(SystolicArray(*parts) if depth else _Ported(*parts), "top")
 
 
