@@ -19,7 +19,7 @@ METHODS: dict[str, Tables] = {
     "ste, scale layer": {"binarizer": {"name": "ste", "scale": "layer"}},
     "ste, scale channel": {"binarizer": {"name": "ste", "scale": "channel"}},
     "ste, scale learned": {"binarizer": {"name": "ste", "scale": "learned"}},
-    "group-power": {"learning_rate": 0.02, "binarizer": {"name": "group-power"}},
+    "group-power": {"learning_rate": 0.06, "binarizer": {"name": "group-power", "anneal": 0.5, "delta_end": 1e-3}},
     "proxconnect": {"learning_rate": 0.02, "binarizer": {"name": "proxconnect"}},
     "proxquant": {"learning_rate": 0.1, "binarizer": {"name": "proxquant", "rate": 0.02, "freeze": 0.75}, "schedule": {"name": "constant"}},
     "reverse-proxconnect": {"learning_rate": 0.2, "binarizer": {"name": "reverse-proxconnect", "rho_end": 0.05, "freeze": 0.75}},
