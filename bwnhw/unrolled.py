@@ -92,16 +92,17 @@ def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:
         raise PlanError(f"{stage.name}: an unrolled layer was expected, found {type(block).__name__}")
     graph = tables.graph
     read: list[set[int]] = [set() for _ in graph.nodes]  # how many cycles after a node stands it is read
-    for node in graph.nodes:
-        for source, _ in node.terms:
-            read[source].add(node.level - 1 - graph.nodes[source].level)
     part = Part(0, block.latency + index_bits(block.classes) * block.levels)  # valid and border class travel along
     for row, output in enumerate(graph.outputs):
         node = graph.nodes[output.node]
         read[output.node].add(0)
         part += Part(_finish_luts(block, tables, row)) + delay(block.out_bits, block.levels - node.level + 1, family)
-    for node, cycles in zip(graph.nodes, read, strict=True):
-        part += Part(node_luts(node, graph.nodes, family)) + _line(node, sorted(cycles), family)
+    for node, cycles in zip(reversed(graph.nodes), reversed(read), strict=True):
+        for source, _ in node.terms:  # what has no register itself reads when it is read
+            before = graph.nodes[source].level
+            read[source] |= {node.level + cycle - before for cycle in cycles} if node.free else {node.level - 1 - before}
+        if not node.free:
+            part += Part(node_luts(node, graph.nodes, family)) + _line(node, sorted(cycles), family)
     return Bill(part, Counter(), 0)
 
 
@@ -121,6 +122,10 @@ def node_luts(node: Node, nodes: tuple[Node, ...], family: str) -> int:
     if FAMILIES[family].lut_inputs == 6 or not bits:
         return bits
     kind = form(node, nodes)
+    if kind == "columns":
+        tables = [nodes[source] for source, _ in node.terms[node.carried:]]
+        before = sum(table.bits * LUT4_OF_NETS[len(table.terms)] for table in tables if len(table.terms) > 1)
+        return bits + -bits % FAMILIES[family].chain_bits + before
     nets = [nodes[source].bits for source, _ in node.terms]
     if kind == "table":
         return bits * LUT4_OF_NETS[sum(nets)]
