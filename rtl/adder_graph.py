@@ -4,7 +4,7 @@ from amaranth import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from bwnhw.adders.graph import Graph, Node, Terms, enters, form, unchanged
+from bwnhw.adders.graph import Graph, Node, Output, Terms, enters, form, unchanged
 
 
 def node_shape(node: Node) -> Shape:
@@ -60,7 +60,7 @@ class Sums:
             return _table(self._m, nodes, node.terms, node.constant, values, f"n{index}_t")
         if kind == "fold":
             taken = _table(self._m, nodes, node.terms[1:], node.constant, values[1:], f"n{index}_f")
-            return _chain(values[0] >> low, taken >> low, node.bits - low)
+            return chain(values[0] >> low, taken >> low, node.bits - low)
         return self._wide(node, values, low)
 
     def _columns(self, index: int, node: Node, low: int) -> tuple[Value, Value]:
@@ -70,7 +70,7 @@ class Sums:
         carried = _placed([(self.at(source, level), factor) for source, factor in node.terms[len(entering):node.carried]])
         taken = _placed([(self._inside(f"n{index}_t{at}", nodes[source], level), factor)
                          for at, (source, factor) in enumerate(node.terms[node.carried:])])
-        return carried, _chain(carried >> low, taken >> low, node.bits - low, *entering)
+        return carried, chain(carried >> low, taken >> low, node.bits - low, *entering)
 
     def _inside(self, name: str, node: Node, level: int) -> Value:
         """A table that a chain takes in."""
@@ -86,8 +86,8 @@ class Sums:
         return left + right if adds and adds_too else left - right if adds else right - left
 
 
-def _chain(carried: Value, taken: Value, bits: int, entering: Value | None = None) -> Value:
-    """carried + taken + entering on a carry chain that takes the table of `taken` into its LUTs, modulo 2**bits.
+def chain(carried: Value, taken: Value, bits: int, entering: Value | None = None) -> Value:
+    """carried + taken + entering on a carry chain that takes the table of `taken` into its LUTs; the lowest `bits` count.
 
     Synthesis hands the narrower operand to the carry multiplexers, so that has to be the carried one, whose bits are nets already: what
     it has more than the other is handed over, which changes neither sum nor carries (at the top of a signed sum, no carry is left); and
@@ -100,9 +100,9 @@ def _chain(carried: Value, taken: Value, bits: int, entering: Value | None = Non
         wide, table = carried + Const(0, Shape(bits, carried.shape().signed)), taken + Const(0, signed(bits))
         return _sum([wide[:bits - 1], Cat(table[:bits - 1], table[bits - 1] ^ wide[bits - 1]), *below])
     at = len(taken)
-    if len(carried) == at:
-        taken = Cat(taken, taken[0] & (~taken[0] & carried[0]))
     over = carried[at:] if not carried.shape().signed else Cat(carried[at:], carried[-1].replicate(max(0, bits - len(carried))))
+    if len(carried) == at and not len(over):  # else `over`, at place `at`, makes the other the wider one
+        over = taken[0] & (~taken[0] & carried[0])
     return _sum([carried.as_unsigned()[:at], Cat(taken, over), *below])
 
 
@@ -143,6 +143,10 @@ def meaning(code: int, node: Node) -> int:
     return code - (code >> node.bits - 1 << node.bits) if node.lo < 0 else code
 
 
+def _shift(output: Output) -> int:
+    return max(1, abs(output.factor)).bit_length() - 1
+
+
 class MatrixUnit(wiring.Component):
     """matrix · vector by a graph alone, for measuring it; with `registers` or combinational.
 
@@ -153,7 +157,7 @@ class MatrixUnit(wiring.Component):
     def __init__(self, graph: Graph, *, registers: bool = True) -> None:
         self._graph, self._registers = graph, registers
         self._bits = graph.nodes[0].bits
-        self.width = 1 + max(graph.nodes[output.node].bits for output in graph.outputs)
+        self.width = 1 + max(graph.nodes[output.node].bits + _shift(output) for output in graph.outputs)
         super().__init__({"values": In(self._bits * graph.inputs), "sums": Out(self.width * len(graph.outputs))})
 
     @property
@@ -167,6 +171,6 @@ class MatrixUnit(wiring.Component):
         inputs: list[Value] = [self.values[at * self._bits:(at + 1) * self._bits] for at in range(graph.inputs)]
         sums = Sums(m, graph, inputs, registers=self._registers)
         for row, output in enumerate(graph.outputs):
-            value = sums.at(output.node, graph.nodes[output.node].level) if output.factor else Const(0)
-            m.d.comb += self.sums[row * self.width:(row + 1) * self.width].eq(value << max(1, output.factor).bit_length() - 1)
+            value = sums.at(output.node, graph.nodes[output.node].level) << _shift(output) if output.factor else Const(0)
+            m.d.comb += self.sums[row * self.width:(row + 1) * self.width].eq(-value if output.factor < 0 else value)
         return m

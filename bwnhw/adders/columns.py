@@ -25,9 +25,9 @@ GROUP_LEVELS = 3  # for a number that rows share, at most
 
 def grow_columns(builder: Builder, rows: NDArray[np.int64], levels: int, height: int, groups: Groups = (), *, exact: bool
                  ) -> list[tuple[int, int]]:
-    """(node, sign) of every row of `rows` (rows, inputs), none of them zero, by a tree of at most `height` steps.
+    """(node, sign) of every row of `rows` (rows, inputs), by a tree of at most `height` steps.
 
-    Raises Unreachable where the levels don't suffice.
+    No row is zero, none occurs twice, and without `exact` none is another's negative. Raises Unreachable where the levels don't suffice.
     """
     pairs = Pairs(builder, rows, split=True)
     led = [1] * len(rows) if exact else pairs.led
@@ -93,7 +93,7 @@ def _numbers(builder: Builder, differences: NDArray[np.int64], groups: Groups) -
             how = plan(len(own), GROUP_LEVELS, bits, all(abs(factor) == 1 for _, factor in own)) if len(own) > 1 else None
             width = (sum(abs(factor) for _, factor in own) * builder.nodes[0].hi).bit_length()
             if how and (len(own) * bits - width) * len(users) * PER_BIT > how.cost:
-                node, sign = alone(builder, how, own, None)
+                node, sign = alone(builder, how, own, None if bits == 1 else 0)
                 for row in users:
                     terms[row] += ((node, sign * factors[row]),)
                 left[np.ix_(users, group)] = 0

@@ -15,7 +15,7 @@ from bwnhw.adders.graph import FOLDED_NETS, TABLE_NETS, Unreachable, form
 from bwnhw.adders.halves import grow_halves
 from bwnhw.adders.heap import Heap, Schedule
 from bwnhw.adders.solve import least_levels
-from bwnhw.adders.spanning import digits
+from bwnhw.adders.spanning import digits, distinct
 from bwnhw.errors import PlanError
 
 
@@ -221,6 +221,18 @@ def test_close_rows_by_columns(height, grouped):
     checked(matrix, 1, builder.graph(found), True)
     with pytest.raises(Unreachable):
         grow_columns(Builder(54, 1), matrix, 2, height, groups, exact=True)
+
+
+@pytest.mark.parametrize("hi", [1, 3, 15, 255])
+def test_numbers_of_a_group_that_rows_share(hi: int) -> None:
+    """However wide the inputs are, of which a chain takes in the sums of codewords."""
+    rng = np.random.default_rng(3)
+    words = rng.choice([-1, 1], (3, 5))
+    matrix = distinct(words[rng.integers(0, 3, (6, 5))].reshape(6, 25))[0]
+    groups = tuple(tuple(range(5 * channel, 5 * channel + 5)) for channel in range(5))
+    builder = Builder(25, hi)
+    found = grow_columns(builder, matrix, 12, 2, groups, exact=False)
+    checked(matrix, hi, builder.graph(found), False)
 
 
 def test_bits_that_are_not_taken_together_are_found():

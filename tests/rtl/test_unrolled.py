@@ -5,20 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 from networks import ALL
 from test_top import check, images, simulate
 
-from bwnhw.adders import evaluate
-from bwnhw.adders.builder import Builder
-from bwnhw.adders.columns import grow_columns
-from bwnhw.adders.graph import Unreachable
 from bwnhw.cycles import cycles
 from bwnhw.design import design as lay_out
 from bwnhw.errors import PlanError
 from bwnhw.network import Conv, Network
 from bwnhw.plan import Plan, from_json, to_json
-from bwnhw.rtl.adder_graph import MatrixUnit
 from bwnhw.rtl.unrolled import UnrolledUnit
 
 
@@ -96,46 +90,3 @@ def test_tables_of_a_row_of_zeros() -> None:
     codes = images(changed, 4)
     assert not np.array_equal(weights, network.params[index].weights)
     check(changed, unrolled(changed, plan), simulate(changed, unrolled(changed, plan), codes), codes)
-
-
-@pytest.mark.parametrize("registers", [True, False])
-@pytest.mark.parametrize("choices", [(-1, 1), (1,), (-1,), (-1, 1, 2, 4)])
-@pytest.mark.parametrize("hi", [1, 7])
-def test_chains_over_columns(hi: int, choices: tuple[int, ...], registers: bool) -> None:
-    """Carried, entering and taken bits of either sign, rows from rows and rows by themselves, as the graph says."""
-    rng = np.random.default_rng(hi + len(choices))
-    matrix = rng.choice(choices, (4, 26))
-    matrix[1:, :20] = matrix[0, :20]  # close to the first one
-    matrix[2, 3] *= -1
-    used = np.unique(matrix, axis=0)
-    builder = Builder(26, hi)
-    try:
-        graph = builder.graph(grow_columns(builder, used, 18, 2, exact=True))
-    except Unreachable:  # nothing can be carried where all is subtracted
-        assert choices == (-1,)
-        return
-    assert any(node.carried for node in graph.nodes)
-    unit = MatrixUnit(graph, registers=registers)
-    values = np.concatenate([rng.integers(0, hi + 1, (6, 26)), np.full((1, 26), hi)])
-    bits = hi.bit_length()
-    seen: list[list[int]] = []
-
-    async def bench(ctx: Any) -> None:
-        for vector in values.tolist():
-            ctx.set(unit.values, sum(value << at * bits for at, value in enumerate(vector)))
-            if registers:
-                await ctx.tick().repeat(graph.levels + 1)
-            else:
-                await ctx.delay(1e-6)
-            word = ctx.get(unit.sums)
-            parts = [word >> row * unit.width & (1 << unit.width) - 1 for row in range(len(used))]
-            seen.append([part - (part >> unit.width - 1 << unit.width) for part in parts])
-
-    simulator = Simulator(unit)
-    if registers:
-        simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-    expected = values @ used.T
-    assert np.array_equal(seen, expected)
-    assert np.array_equal(evaluate(graph, values), expected)
