@@ -91,19 +91,31 @@ def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:
     if not isinstance(block, Unrolled):
         raise PlanError(f"{stage.name}: an unrolled layer was expected, found {type(block).__name__}")
     graph = tables.graph
-    read: list[set[int]] = [set() for _ in graph.nodes]  # how many cycles after a node stands it is read
     part = Part(0, block.latency + index_bits(block.classes) * block.levels)  # valid and border class travel along
     for row, output in enumerate(graph.outputs):
-        node = graph.nodes[output.node]
-        read[output.node].add(0)
-        part += Part(_finish_luts(block, tables, row)) + delay(block.out_bits, block.levels - node.level + 1, family)
-    for node, cycles in zip(reversed(graph.nodes), reversed(read), strict=True):
-        for source, _ in node.terms:  # what has no register itself reads when it is read
-            before = graph.nodes[source].level
-            read[source] |= {node.level + cycle - before for cycle in cycles} if node.free else {node.level - 1 - before}
+        waits = block.levels - graph.nodes[output.node].level
+        part += Part(_finish_luts(block, tables, row)) + delay(block.out_bits, waits + 1, family)
+    for node, bits in zip(graph.nodes, _read(graph), strict=True):
         if not node.free:
-            part += Part(node_luts(node, graph.nodes, family)) + _line(node, sorted(cycles), family)
+            part += Part(node_luts(node, graph.nodes, family)) + _lines(node, bits, family)
     return Bill(part, Counter(), 0)
+
+
+def _read(graph: Graph) -> list[list[set[int]]]:
+    """How many cycles after a node stands each of its bits is read."""
+    read: list[list[set[int]]] = [[set() for _ in range(node.bits)] for node in graph.nodes]
+    for output in graph.outputs:
+        for bit in read[output.node]:
+            bit.add(0)
+    for node, bits in zip(reversed(graph.nodes), reversed(read), strict=True):
+        for source, _ in node.terms:
+            before = graph.nodes[source].level
+            when = {node.level - 1 - before}
+            if node.free:  # what has no register itself reads when it is read
+                when = {node.level + cycle - before for bit in bits for cycle in bit}
+            for bit in read[source] if node.bit is None else [read[source][node.bit]]:
+                bit |= when
+    return read
 
 
 def _tables_of(network: Network, stage: Stage) -> UnrolledTables:
@@ -134,12 +146,14 @@ def node_luts(node: Node, nodes: tuple[Node, ...], family: str) -> int:
     return bits + -bits % FAMILIES[family].chain_bits + before
 
 
-def _line(node: Node, cycles: list[int], family: str) -> Part:
-    """The registers behind a node that is read after so many cycles: shift registers where nothing is read for long."""
-    total, before = Part(), 0 if not node.terms else -1
-    for cycle in cycles:
-        total += delay(node.bits, cycle - before, family)
-        before = cycle
+def _lines(node: Node, bits: list[set[int]], family: str) -> Part:
+    """The registers behind a node whose bits are read after so many cycles: shift registers where nothing is read for long."""
+    total = Part()
+    for cycles, width in Counter(map(frozenset, bits)).items():
+        before = -1 if node.terms else 0
+        for cycle in sorted(cycles):
+            total += delay(width, cycle - before, family)
+            before = cycle
     return total
 
 
