@@ -18,6 +18,7 @@ from bwnhw.families import FAMILIES
 from bwnhw.network import Conv, ConvParams, Ints, Network, ThresholdParams
 
 LUT4_OF_NETS = (0, 1, 1, 1, 1, 3, 5)  # of a function of so many nets, without wide multiplexers
+COMPARED_BITS = 12  # of a sum up to which Yosys compares it with a constant by LUT6 alone, without a chain
 MOST_TERMS = 1 << 15  # of a layer's different rows, about half a LUT6 each with inputs of one bit: half of a mid-size device
 MOST_PAIRS = 1 << 21  # of terms within the rows, with inputs of several bits: about 3 µs each, and the solver looks at all
 
@@ -94,7 +95,7 @@ def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:
     part = Part(0, block.latency + index_bits(block.classes) * block.levels)  # valid and border class travel along
     for row, output in enumerate(graph.outputs):
         waits = block.levels - graph.nodes[output.node].level
-        part += Part(_finish_luts(block, tables, row)) + delay(block.out_bits, waits + 1, family)
+        part += Part(_finish_luts(block, tables, row, family)) + delay(block.out_bits, waits + 1, family)
     for node, bits in zip(graph.nodes, _read(graph), strict=True):
         if not node.free:
             part += Part(node_luts(node, graph.nodes, family)) + _lines(node, bits, family)
@@ -157,11 +158,15 @@ def _lines(node: Node, bits: list[set[int]], family: str) -> Part:
     return total
 
 
-def _finish_luts(block: Unrolled, tables: UnrolledTables, row: int) -> int:
-    """LUTs behind a row's sum: a threshold of few nets is one, else a chain; limits that depend on the border come from a table."""
+def _finish_luts(block: Unrolled, tables: UnrolledTables, row: int, family: str) -> int:
+    """LUTs behind a row's sum: a chain, and a table for limits that depend on the border; one LUT after the other, each with what the lower
+    bits say, for a comparison of few bits with one limit."""
     limits = tables.limits[row].tolist()
     node = tables.graph.nodes[tables.graph.outputs[row].node]
     bits = node.bits if block.mode == "bits" else block.out_bits
     columns = {tuple(limit >> bit & 1 for limit in limits) for bit in range(bits)}
     table = sum(len(set(column)) > 1 for column in columns)
-    return 1 if block.mode == "bits" and not table and bits <= TABLE_NETS else bits + table
+    inputs = FAMILIES[family].lut_inputs
+    if block.mode == "bits" and not table and bits <= (COMPARED_BITS if inputs == TABLE_NETS else TABLE_NETS):
+        return max(1, -(-(bits - 1) // (inputs - 1)))
+    return bits + table
