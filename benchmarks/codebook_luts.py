@@ -1,13 +1,16 @@
 """Codebooks in unrolled layers: LUTs per logical multiply-accumulate with and without one, beside da4ml and alkaid on the same matrix.
 
-    python benchmarks/codebook_luts.py [--quick] [--json FILE] [--sizes 16 32 64]
+    python benchmarks/codebook_luts.py [--quick] [--json FILE] [--sizes 16 32 64] [--synthesise 16] [--trained BITS=FILE ...]
 
-Layers n→n of 3×3 kernels for inputs of one bit: the first n filters and channels of the 64→64 convolution of the zoo's
-`mnist-lenet3x3-w1a1`, whose codebook (layer scope, by frequency over the whole layer) is chosen as `bwnhw compress` does; nothing is
-trained after that. LUTs are the adder graphs' own cost (`bwnhw.adders.cost`: LUT6 without registers), not Yosys's, for every side alike.
-All may be two levels above the least of two-operand adders. A peer that exceeds that (alkaid's packed tables are added up one after the
-other here) or takes more than `--peer-seconds` isn't counted, and the row says so. Exit status 1 where a floor at 64→64 isn't met or
-wasn't measured; `--quick` leaves 64→64 out, and measures no floor.
+Layers n→n of 3×3 kernels for inputs of one bit: the first n filters and channels of the 64→64 convolution of the zoo's networks
+`mnist-lenet3x3-w1a1-p2` to `-p6`, trained with codebooks of 4 to 64 codewords (other networks by `--trained`). The layer without a codebook
+is the one of `mnist-lenet3x3-w1a1`, from which these were trained. `--select` measures codebooks that are chosen from that layer with
+nothing trained after: complement-closed, or by a `--hw-lambda`.
+
+LUTs are the adder graphs' own cost (`bwnhw.adders.cost`: LUT6 without registers), for every side alike; `--synthesise` gives those of one
+Yosys run at a size instead, and their ratio to that cost. All may be two levels above the least of two-operand adders. A peer that exceeds
+that (alkaid's packed tables are added up one after the other here) or takes more than `--peer-seconds` isn't counted, and the row says so.
+Exit status 1 where a floor at 64→64 isn't met or wasn't measured; `--quick` leaves 64→64 out, and measures no floor.
 """
 
 import argparse
@@ -20,9 +23,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from peer_graphs import PEERS
+from unrolled_luts import synthesised
 
 from bwnhw import zoo
-from bwnhw.adders import cost, solve
+from bwnhw.adders import Graph, cost, solve
 from bwnhw.adders.solve import EXTRA_LEVELS, least_levels
 from bwnhw.codebooks import Selection, mapped, select
 from bwnhw.files import write_text
@@ -65,9 +69,9 @@ class Row:
         return min((luts for luts in self.peers.values() if luts is not None), default=None)
 
 
-def trained() -> NDArray[np.int8]:
-    """Weights (64, 64, 3, 3) of ±1 of the model's last 3×3 convolution."""
-    params = lower(load(zoo.find(MODEL))).params
+def trained(model: str) -> NDArray[np.int8]:
+    """Weights (64, 64, 3, 3) of ±1 of a model's last 3×3 convolution."""
+    params = lower(load(zoo.find(model))).params
     return [node.weights for node in params if isinstance(node, ConvParams) and node.weights.shape == (64, 64, 3, 3)][-1]
 
 
@@ -87,18 +91,29 @@ def peer_luts(name: str, matrix: Matrix, seconds: float) -> tuple[int | None, st
     return (cost(graph), "") if graph.levels <= limit else (None, f"{graph.levels} levels, {cost(graph)} LUTs")
 
 
-def measured(weights: NDArray[np.int8], size: int, bits: int | None, seconds: float) -> Row:
-    """A row; `bits` None is the layer without a codebook, which the peers aren't given. Both get every way of ours, by channel too."""
-    part, memory = weights[:size, :size], size * size * TAPS
-    if bits is not None:
-        selection = Selection(bits)
-        book = mapped(part, select([weights], selection), selection)
-        part = book.codewords[0][book.index]
-        memory = size * size * bits + selection.shape(weights.shape).codebook_bits
-    matrix = matrix_of(part)
+def selected(weights: NDArray[np.int8], selection: Selection) -> NDArray[np.int8]:
+    """The weights with every kernel replaced by the nearest codeword; nothing is trained."""
+    book = mapped(weights, select([weights], selection), selection)
+    return book.codewords[0][book.index]
+
+
+def ours(weights: NDArray[np.int8], size: int, *, words: bool) -> Graph:
+    """Our graph for the first filters and channels, as an unrolled layer has it: by channel too where there are code`words`; a row may come
+    out negated, which the threshold behind it takes as it is."""
+    matrix = matrix_of(weights[:size, :size])
+    groups = tuple(tuple(range(channel, matrix.shape[1], size)) for channel in range(size if words else 0))
+    return solve(matrix, 1, least_levels(matrix) + EXTRA_LEVELS, exact=False, groups=groups)
+
+
+def measured(weights: NDArray[np.int8], size: int, selection: Selection | None, seconds: float) -> Row:
+    """A row; `selection` None is the layer without a codebook, which the peers aren't given."""
+    bits, memory = None if selection is None else selection.bits, size * size * TAPS
+    if selection is not None:
+        memory = size * size * selection.bits + selection.shape(weights.shape).codebook_bits
+    matrix = matrix_of(weights[:size, :size])
     limit = least_levels(matrix) + EXTRA_LEVELS
-    graph = solve(matrix, 1, limit, groups=tuple(tuple(range(channel, matrix.shape[1], size)) for channel in range(size)))
-    found = {name: peer_luts(name, matrix, seconds) for name in PEERS} if bits is not None else {}
+    graph = ours(weights, size, words=selection is not None)
+    found = {name: peer_luts(name, matrix, seconds) for name in PEERS} if selection is not None and seconds else {}
     return Row(size, 1 << (TAPS if bits is None else bits), cost(graph), graph.levels, limit,
                {name: luts for name, (luts, _) in found.items()}, {name: why for name, (_, why) in found.items() if why}, memory)
 
@@ -115,22 +130,55 @@ def failures(row: Row, plain: Row) -> list[str]:
     return found
 
 
+def layers(weights: NDArray[np.int8], options: argparse.Namespace) -> dict[int, tuple[Selection, NDArray[np.int8]]]:
+    """By bits of an index: how its codebook was chosen, and the layer's weights."""
+    found = {}
+    for bits in (words.bit_length() - 1 for words in options.words):
+        if options.select:
+            selection = Selection(bits, complement_closed=options.select == "closed",
+                                  hw_lambda=options.hw_lambda if options.select == "hw" else 0.0)
+            found[bits] = selection, selected(weights, selection)
+        else:
+            files = dict(pair.split("=", 1) for pair in options.trained)
+            found[bits] = Selection(bits), trained(files.get(str(bits), f"{MODEL}-p{bits}"))
+    return found
+
+
+def synthesise(found: dict[str, NDArray[np.int8]], size: int) -> int:
+    """Print LUTs by one Yosys run, combinational, beside the graphs' own cost."""
+    graphs = {name: ours(weights, size, words=name != "without") for name, weights in found.items()}
+    luts = synthesised(graphs, (False,))
+    for name, graph in graphs.items():
+        here, plain = luts[f"{name} combinational"], luts["without combinational"]
+        print(f"{size}→{size} {name}: {here} LUTs by Yosys, {here / cost(graph):.3f} of the graph's own {cost(graph)}, "
+              f"ratio {here / plain:.2f}")
+    return 0
+
+
 def main() -> int:
     """Measure, print, compare with the floors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="16→16 only")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 32, 64])
-    parser.add_argument("--peer-seconds", type=float, default=PEER_SECONDS)
+    parser.add_argument("--peer-seconds", type=float, default=PEER_SECONDS, help="0: no peers")
+    parser.add_argument("--trained", action="append", default=[], metavar="BITS=FILE", help="a network in place of the zoo's")
+    parser.add_argument("--select", choices=["closed", "hw"], help="codebooks of the network without one, with nothing trained after")
+    parser.add_argument("--hw-lambda", type=float, default=0.01)
+    parser.add_argument("--words", type=int, nargs="+", default=[1 << bits for bits in BITS])
+    parser.add_argument("--synthesise", type=int, metavar="SIZE", help="only this: Yosys at a size, beside the graphs' cost")
     options = parser.parse_args()
-    weights, rows, missed, heads = trained(), [], list[str](), list[str]()
+    weights, rows, missed, heads = trained(MODEL), [], list[str](), list[str]()
+    books = layers(weights, options)
+    if options.synthesise:
+        return synthesise({"without": weights, **{f"K = {1 << bits}": book for bits, (_, book) in books.items()}}, options.synthesise)
     for size in [16] if options.quick else options.sizes:
         plain = measured(weights, size, None, options.peer_seconds)
         rows.append(plain)
         print(f"{size}→{size} without: {plain.luts} LUTs, {plain.per_mac:.3f} per MAC, {plain.levels} of {plain.limit} levels, "
               f"{plain.memory_bits} bits folded", flush=True)
-        for bits in BITS:
-            row = measured(weights, size, bits, options.peer_seconds)
+        for selection, book in books.values():
+            row = measured(book, size, selection, options.peer_seconds)
             rows.append(row)
             beside = ", ".join(f"{name} {row.notes.get(name) or luts}" for name, luts in row.peers.items())
             ratio = f"{row.luts / row.peer:.2f}" if row.peer else "none"

@@ -92,11 +92,11 @@ def _close(rng: np.random.Generator, inputs: int, rows: int) -> NDArray[np.int64
     return matrix
 
 
-def synthesised(graphs: dict[str, Graph]) -> dict[str, int]:
+def synthesised(graphs: dict[str, Graph], forms: tuple[bool, ...] = (True, False)) -> dict[str, int]:
     """LUTs of every graph, with registers and ("… combinational") without, from one Yosys run that maps each by itself."""
     names, text, ports, wires = {}, "", [], []
     for side, graph in graphs.items():
-        for registers in (True, False):
+        for registers in forms:
             module = f"m{len(names)}"
             names[module] = side if registers else f"{side} combinational"
             unit = MatrixUnit(graph, registers=registers)

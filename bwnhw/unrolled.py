@@ -18,6 +18,7 @@ from bwnhw.families import FAMILIES
 from bwnhw.network import Conv, ConvParams, Ints, Network, ThresholdParams
 
 LUT4_OF_NETS = (0, 1, 1, 1, 1, 3, 5)  # of a function of so many nets, without wide multiplexers
+COMPARED_BITS = 12  # of a sum up to which Yosys compares it with a constant by LUT6 alone, without a chain
 MOST_TERMS = 1 << 15  # of a layer's different rows, about half a LUT6 each with inputs of one bit: half of a mid-size device
 MOST_PAIRS = 1 << 21  # of terms within the rows, with inputs of several bits: about 3 µs each, and the solver looks at all
 
@@ -91,18 +92,31 @@ def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:
     if not isinstance(block, Unrolled):
         raise PlanError(f"{stage.name}: an unrolled layer was expected, found {type(block).__name__}")
     graph = tables.graph
-    read: list[set[int]] = [set() for _ in graph.nodes]  # how many cycles after a node stands it is read
-    for node in graph.nodes:
-        for source, _ in node.terms:
-            read[source].add(node.level - 1 - graph.nodes[source].level)
     part = Part(0, block.latency + index_bits(block.classes) * block.levels)  # valid and border class travel along
     for row, output in enumerate(graph.outputs):
-        node = graph.nodes[output.node]
-        read[output.node].add(0)
-        part += Part(_finish_luts(block, tables, row)) + delay(block.out_bits, block.levels - node.level + 1, family)
-    for node, cycles in zip(graph.nodes, read, strict=True):
-        part += Part(node_luts(node, graph.nodes, family)) + _line(node, sorted(cycles), family)
+        waits = block.levels - graph.nodes[output.node].level
+        part += Part(_finish_luts(block, tables, row, family)) + delay(block.out_bits, waits + 1, family)
+    for node, bits in zip(graph.nodes, _read(graph), strict=True):
+        if not node.free:
+            part += Part(node_luts(node, graph.nodes, family)) + _lines(node, bits, family)
     return Bill(part, Counter(), 0)
+
+
+def _read(graph: Graph) -> list[list[set[int]]]:
+    """How many cycles after a node stands each of its bits is read."""
+    read: list[list[set[int]]] = [[set() for _ in range(node.bits)] for node in graph.nodes]
+    for output in graph.outputs:
+        for bit in read[output.node]:
+            bit.add(0)
+    for node, bits in zip(reversed(graph.nodes), reversed(read), strict=True):
+        for source, _ in node.terms:
+            before = graph.nodes[source].level
+            when = {node.level - 1 - before}
+            if node.free:  # what has no register itself reads when it is read
+                when = {node.level + cycle - before for bit in bits for cycle in bit}
+            for bit in read[source] if node.bit is None else [read[source][node.bit]]:
+                bit |= when
+    return read
 
 
 def _tables_of(network: Network, stage: Stage) -> UnrolledTables:
@@ -121,6 +135,10 @@ def node_luts(node: Node, nodes: tuple[Node, ...], family: str) -> int:
     if FAMILIES[family].lut_inputs == 6 or not bits:
         return bits
     kind = form(node, nodes)
+    if kind == "columns":
+        tables = [nodes[source] for source, _ in node.terms[node.carried:]]
+        before = sum(table.bits * LUT4_OF_NETS[len(table.terms)] for table in tables if len(table.terms) > 1)
+        return bits + -bits % FAMILIES[family].chain_bits + before
     nets = [nodes[source].bits for source, _ in node.terms]
     if kind == "table":
         return bits * LUT4_OF_NETS[sum(nets)]
@@ -129,20 +147,26 @@ def node_luts(node: Node, nodes: tuple[Node, ...], family: str) -> int:
     return bits + -bits % FAMILIES[family].chain_bits + before
 
 
-def _line(node: Node, cycles: list[int], family: str) -> Part:
-    """The registers behind a node that is read after so many cycles: shift registers where nothing is read for long."""
-    total, before = Part(), 0 if not node.terms else -1
-    for cycle in cycles:
-        total += delay(node.bits, cycle - before, family)
-        before = cycle
+def _lines(node: Node, bits: list[set[int]], family: str) -> Part:
+    """The registers behind a node whose bits are read after so many cycles: shift registers where nothing is read for long."""
+    total = Part()
+    for cycles, width in Counter(map(frozenset, bits)).items():
+        before = -1 if node.terms else 0
+        for cycle in sorted(cycles):
+            total += delay(width, cycle - before, family)
+            before = cycle
     return total
 
 
-def _finish_luts(block: Unrolled, tables: UnrolledTables, row: int) -> int:
-    """LUTs behind a row's sum: a threshold of few nets is one, else a chain; limits that depend on the border come from a table."""
+def _finish_luts(block: Unrolled, tables: UnrolledTables, row: int, family: str) -> int:
+    """LUTs behind a row's sum: a chain, and a table for limits that depend on the border; one LUT after the other, each with what the lower
+    bits say, for a comparison of few bits with one limit."""
     limits = tables.limits[row].tolist()
     node = tables.graph.nodes[tables.graph.outputs[row].node]
     bits = node.bits if block.mode == "bits" else block.out_bits
     columns = {tuple(limit >> bit & 1 for limit in limits) for bit in range(bits)}
     table = sum(len(set(column)) > 1 for column in columns)
-    return 1 if block.mode == "bits" and not table and bits <= TABLE_NETS else bits + table
+    inputs = FAMILIES[family].lut_inputs
+    if block.mode == "bits" and not table and bits <= (COMPARED_BITS if inputs == TABLE_NETS else TABLE_NETS):
+        return max(1, -(-(bits - 1) // (inputs - 1)))
+    return bits + table

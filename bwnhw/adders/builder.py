@@ -1,5 +1,7 @@
 """Growing an adder graph node by node, equal nodes once."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,9 +15,10 @@ class Builder:
     def __init__(self, inputs: int, hi: int) -> None:
         self._inputs, self._hi = inputs, hi
         self.nodes: list[Node] = [Node((), 0, 0, hi, 0) for _ in range(inputs)]
-        self._vectors: list[NDArray[np.int64]] = list(np.eye(inputs, dtype=np.int64))
+        self._vectors: list[NDArray[np.int64] | None] = list(np.eye(inputs, dtype=np.int64))
         self._constants = [0] * inputs
         self._known: dict[tuple[Terms, int], int] = {}
+        self._wires: dict[tuple[int, int], int] = {}
 
     @property
     def inputs(self) -> range:
@@ -33,19 +36,54 @@ class Builder:
             return terms[0][0]
         key = terms, constant
         if key not in self._known:
-            vector = sum((factor * self._vectors[source] for source, factor in terms), np.zeros(self._inputs, np.int64))
+            vector: NDArray[np.int64] | None = np.zeros(self._inputs, np.int64)
+            for source, factor in terms:
+                known = self._vectors[source]
+                vector = None if vector is None or known is None else vector + factor * known
             total = constant + sum(factor * self._constants[source] for source, factor in terms)
-            made = Node(terms, constant, *self.range(vector, total), 1 + max(self.nodes[source].level for source, _ in terms))
-            form(made, self.nodes)
-            self._known[key] = len(self.nodes)
-            self.nodes.append(made)
-            self._vectors.append(vector)
-            self._constants.append(total)
+            low, high = self._sum(terms, constant) if vector is None else self.range(vector, total)
+            self._known[key] = self._put(Node(terms, constant, low, high, 1 + self._deepest(terms)), vector, total)
         return self._known[key]
+
+    def _sum(self, terms: Terms, constant: int) -> tuple[int, int]:
+        """Least and greatest value of a sum of nodes as if they had nothing in common."""
+        ends = [[factor * self.nodes[source].lo, factor * self.nodes[source].hi] for source, factor in terms]
+        return constant + sum(map(min, ends)), constant + sum(map(max, ends))
+
+    def _deepest(self, terms: Terms) -> int:
+        return max((self.level(source) for source, _ in terms), default=0)
+
+    def _put(self, node: Node, vector: NDArray[np.int64] | None, constant: int) -> int:
+        form(node, self.nodes)
+        self.nodes.append(node)
+        self._vectors.append(vector)
+        self._constants.append(constant)
+        return len(self.nodes) - 1
+
+    def bit(self, node: int, bit: int) -> int:
+        """One bit of a node as a node of its own: a wire. Whoever reads some bits of a node has to read all of them, in proportion."""
+        if self.nodes[node].bits == 1 and self.nodes[node].lo == 0:
+            return node
+        if (node, bit) not in self._wires:
+            self._wires[node, bit] = self._put(Node(((node, 1),), 0, 0, 1, self.level(node), bit=bit), None, 0)
+        return self._wires[node, bit]
+
+    def inside(self, terms: Terms, constant: int) -> int:
+        """A table Σ factor·value + constant that only column chains read."""
+        return self._put(Node(terms, constant, *self._sum(terms, constant), self._deepest(terms), inside=True), None, 0)
+
+    def columns(self, carried: Terms, tables: Terms, vector: NDArray[np.int64] | None = None, constant: int = 0) -> int:
+        """A carry chain that carries some terms and takes in tables; `vector` and `constant` where it is known what it computes."""
+        terms = carried + tables
+        low, high = self._sum(terms, 0) if vector is None else self.range(vector, constant)
+        return self._put(Node(terms, 0, low, high, 1 + self._deepest(terms), carried=len(carried)), vector, constant)
 
     def vector(self, node: int) -> NDArray[np.int64]:
         """What a node computes, over the inputs."""
-        return self._vectors[node]
+        vector = self._vectors[node]
+        if vector is None:
+            raise ValueError("builder: a node that is read bit by bit has no vector")
+        return vector
 
     def level(self, node: int) -> int:
         """Adder levels down to the inputs."""
@@ -62,7 +100,18 @@ class Builder:
     @property
     def cost(self) -> int:
         """LUT6 of all nodes so far."""
-        return sum(map(node_cost, self.nodes))
+        return self.cost_from(0)
+
+    def cost_from(self, first: int) -> int:
+        """LUT6 of the nodes from `first` on."""
+        return sum(node_cost(node) for node in self.nodes[first:])
+
+    def copy(self) -> "Builder":
+        """One to try something with."""
+        made = Builder(0, self._hi)
+        made._inputs, made.nodes, made._vectors = self._inputs, self.nodes.copy(), self._vectors.copy()
+        made._constants, made._known, made._wires = self._constants.copy(), self._known.copy(), self._wires.copy()
+        return made
 
     def graph(self, outputs: list[tuple[int, int]]) -> Graph:
         """The graph with (node, factor) for every row; nodes that no output needs are left out."""
@@ -71,6 +120,6 @@ class Builder:
             if index in needed:
                 needed.update(source for source, _ in self.nodes[index].terms)
         number = {old: new for new, old in enumerate(sorted(needed))}
-        nodes = tuple(Node(tuple((number[source], factor) for source, factor in node.terms), node.constant, node.lo, node.hi, node.level)
+        nodes = tuple(replace(node, terms=tuple((number[source], factor) for source, factor in node.terms))
                       for old, node in enumerate(self.nodes) if old in needed)
         return Graph(self._inputs, nodes, tuple(Output(number[node], factor) for node, factor in outputs))

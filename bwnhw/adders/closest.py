@@ -16,8 +16,7 @@ def grow_shared(builder: Builder, rows: NDArray[np.int64], levels: int, height: 
     pairs = Pairs(builder, rows, split=True)
     if height == 0:
         return share(builder, [row_terms(row, split=True) for row in rows], [levels] * len(rows))
-    firsts = range(min(len(rows), max(1, TRIES // len(rows))))
-    _, parents, heights, signs = min((_tree(pairs, first, height, exact) for first in firsts), key=lambda tree: tree[0])
+    parents, heights, signs = tree(pairs.terms, pairs.led, height, exact)
     vectors = rows * signs[:, None]
     scales = [int(pairs.scales[int(signs[row] != signs[parent])][parent, row]) if parent >= 0 else 1 for row, parent in enumerate(parents)]
     differences = [(vectors[row] - (vectors[parent] if parent >= 0 else 0)) // scales[row] for row, parent in enumerate(parents)]
@@ -31,11 +30,23 @@ def grow_shared(builder: Builder, rows: NDArray[np.int64], levels: int, height: 
     return [(made[row], turned * int(signs[row])) for row in range(len(rows))]
 
 
-def _tree(pairs: Pairs, first: int, height: int, exact: bool) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def tree(terms: NDArray[np.int64], led: list[int], height: int, exact: bool
+         ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(parents, steps from the first row, signs) of the tree of at most `height` steps with the least terms in all differences.
+
+    `terms` (2, rows, rows): of the difference and of the sum of two rows; `led`: the sign of a row that comes first.
+    """
+    firsts = range(min(len(led), max(1, TRIES // len(led))))
+    _, parents, heights, signs = min((_tree(terms, led, first, height, exact) for first in firsts), key=lambda found: found[0])
+    return parents, heights, signs
+
+
+def _tree(terms: NDArray[np.int64], led: list[int], first: int, height: int, exact: bool
+          ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """(terms of all differences, parents, steps from the first row, signs) of Prim's tree from a first row."""
-    count = len(pairs.own)
+    count = len(led)
     parents, heights, signs = np.full(count, -1), np.zeros(count, np.int64), np.ones(count, np.int64)
-    signs[first] = pairs.led[first]
+    signs[first] = led[first]
     distance = np.full(count, np.iinfo(np.int64).max // 2)
     relative = np.zeros(count, np.int64)
     open_rows = np.ones(count, bool)
@@ -43,7 +54,7 @@ def _tree(pairs: Pairs, first: int, height: int, exact: bool) -> tuple[int, NDAr
     for _ in range(count - 1):
         open_rows[latest] = False
         if heights[latest] < height:
-            both = pairs.terms[:, latest]
+            both = terms[:, latest]
             nearest = np.zeros(count, np.int64) if exact else both.argmin(axis=0)
             reach = np.take_along_axis(both, nearest[None], axis=0)[0]
             closer = open_rows & (reach < distance)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bwnhw.adders.builder import Builder
 from bwnhw.adders.closest import grow_shared
 from bwnhw.adders.codewords import Groups, grow_centred, grow_codewords
+from bwnhw.adders.columns import grow_columns
 from bwnhw.adders.graph import FOLDED_NETS, Graph, Unreachable, cost, kernel
 from bwnhw.adders.halves import grow_halves
 from bwnhw.adders.spanning import digits, distinct, grow
@@ -16,6 +17,7 @@ from bwnhw.errors import PlanError
 
 Way = Callable[..., list[tuple[int, int]]]  # (builder, rows, levels, exact=...) to (node, factor) of every row
 HEIGHTS = (1, 2, 3)  # of the trees of close rows
+COLUMN_HEIGHTS = (3, 5)  # where rows are heaps of bits, which leave more levels
 TIGHT = 1  # levels above the least up to which rows without any tree are worth trying
 EXTRA_LEVELS = 2  # above the least: what a layer's adders may take
 
@@ -47,12 +49,16 @@ def solve(matrix: NDArray[np.int64], hi: int, levels: int | None = None, *, exac
 
 
 def _ways(hi: int, groups: Groups, *, tight: bool) -> list[Way]:
-    """The ways to try: chains that take in several inputs at once where those have few bits, shared sums where they have more."""
+    """The ways to try: chains that take in several inputs at once where those have few bits, shared sums where they have more, chains over
+    columns of bits, and codewords where there are groups."""
     few = [grow] if hi < 1 << FOLDED_NETS else []
     heights = (0, *HEIGHTS) if tight else HEIGHTS
     shared: list[Way] = [grow_halves, *(partial(grow_shared, height=height) for height in heights)] if hi > 1 or tight else []
-    words = [*(partial(grow_codewords, groups=groups, halves=halves) for halves in (False, True)), partial(grow_centred, groups=groups)]
-    return [*few, *shared, *(words if groups else [])]
+    words: list[Way] = [partial(grow_codewords, groups=groups, halves=halves) for halves in (False, True)]
+    words.append(partial(grow_centred, groups=groups))
+    columns: list[Way] = [partial(grow_columns, height=height) for height in COLUMN_HEIGHTS]
+    words += [partial(grow_columns, height=height, groups=groups) for height in (1, *COLUMN_HEIGHTS)]
+    return [*few, *shared, *columns, *(words if groups else [])]
 
 
 def _grown(matrix: NDArray[np.int64], hi: int, levels: int, way: Way, exact: bool) -> Graph | None:

@@ -1,19 +1,24 @@
 """Unrolled layers in whole small networks, all of them or every other one: values and cycles as for every other block."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from networks import ALL
+from networks import ALL, Builder
 from test_top import check, images, simulate
 
+from bwnhw.blocks import Unrolled
 from bwnhw.cycles import cycles
 from bwnhw.design import design as lay_out
 from bwnhw.errors import PlanError
-from bwnhw.network import Conv, Network
-from bwnhw.plan import Plan, from_json, to_json
+from bwnhw.network import Conv, ConvParams, Ints, Network, ThresholdParams
+from bwnhw.plan import Engine, Plan, from_json, to_json
+from bwnhw.rtl.emit import emit
+from bwnhw.rtl.synth import synth
 from bwnhw.rtl.unrolled import UnrolledUnit
+from bwnhw.unrolled import unrolled_bill, unrolled_tables
 
 
 def unrolled(network: Network, plan: Plan, every: int = 1) -> Plan:
@@ -90,3 +95,20 @@ def test_tables_of_a_row_of_zeros() -> None:
     codes = images(changed, 4)
     assert not np.array_equal(weights, network.params[index].weights)
     check(changed, unrolled(changed, plan), simulate(changed, unrolled(changed, plan), codes), codes)
+
+
+@pytest.mark.parametrize(("source", "channels"), [(Ints(6, 6, 6, 0, 1), 8), (Ints(2, 6, 6, 0, 15), 5)])
+def test_the_bill_is_what_yosys_makes(source: Ints, channels: int, tmp_path: Path) -> None:
+    """LUT6 of an unrolled layer by itself, counted from its graph alone, within a twentieth of Yosys'; its flip-flops within a twelfth."""
+    made = Builder(5, source)
+    made.conv(channels, Engine(channels, source.channels, 9, source.bits, engine="unrolled"), kernel=(3, 3))
+    made.threshold()
+    network, plan = made.done(source.channels)
+    stage = lay_out(network.topology, plan).stages[0]
+    block, window, conv, params, threshold = stage.cores[0], stage.window, network.topology.nodes[1], *network.params[1:3]
+    assert isinstance(block, Unrolled) and window and isinstance(conv, Conv)
+    assert isinstance(params, ConvParams) and isinstance(threshold, ThresholdParams)
+    unit = UnrolledUnit(block, unrolled_tables(conv, params, threshold, source, window, block), window)
+    (tmp_path / "unit.v").write_text(emit(unit, "unit"))
+    found, bill = synth(tmp_path / "unit.v", "xc7", "unit"), unrolled_bill(network, stage, "xc7").part
+    assert bill.luts == pytest.approx(found.luts, rel=0.05) and bill.ffs == pytest.approx(found.ffs, rel=1 / 12)
