@@ -16,7 +16,7 @@ from bwnhw.rtl.emit import emit
 from bwnhw.rtl.synth import run_yosys, yosys_command
 from bwnhw.tables import ArrayTables, KernelTables
 
-FLOWS = {  # on xc7 modules that are kept apart are mapped one by one, which takes minutes: here all are one, and loads inside them count too
+FLOWS = {  # modules that are kept apart are mapped one by one, which on xc7 takes minutes: here all are one, and loads inside count too
     "xc7": "hierarchy -top top; setattr -mod -unset keep_hierarchy; synth_xilinx -flatten -noiopad -family xc7",
     "ecp5": "synth_ecp5 -nowidelut",
 }
