@@ -80,6 +80,7 @@ def counted(lanes: int, kernel: int) -> Heights:
     return (lanes // kernel, lanes // kernel * carries(kernel)) if kernel else (carries(lanes),)
 
 
+@cache
 def adds_rows(heights: Heights, family: str) -> bool:
     """Whether a carry chain adds two rows of bits behind the last level."""
     left = list(heights)
@@ -88,6 +89,7 @@ def adds_rows(heights: Heights, family: str) -> bool:
     return max(left) > 1
 
 
+@cache
 def popcount_latency(lanes: int, family: str, kernel: int = 0) -> int:
     """Register levels of a PE's popcount over `lanes` lanes, in chains of `kernel` lanes or in one, not counting the partial-sum register.
 

@@ -5,7 +5,7 @@ docs/estimates.md explains the formulas and states the measured error.
 
 import json
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from bwnhw.bill import Bill
@@ -136,6 +136,7 @@ def _array_resources(window: Window, array: Array, family: str) -> BlockResource
     return _sized("Array", Bill(found.part + seam(window, array, family), found.features, found.weight_bits), family)
 
 
+@lru_cache(maxsize=4096)  # foldings of one layer have blocks in common
 def block_resources(block: Block, family: str) -> BlockResources:
     """The estimate of one block."""
     return _sized(type(block).__name__, bill(block, family), family)
