@@ -63,7 +63,7 @@ def measured(rows: int, lanes: int, depth: int, family: str, column: int) -> Row
     if depth != 512:
         texts["plain"] = plain(rows, lanes, depth)
     if depth == 1:
-        texts |= {"systolic": texts.pop("ours"), "unrolled": unrolled(rows, lanes)}
+        texts |= {"systolic": texts.pop("ours"), "unrolled": unrolled(rows, lanes, family)}
     for name, text in texts.items():
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "unit.v").write_text(text)

@@ -102,7 +102,7 @@ def ours(weights: NDArray[np.int8], size: int, *, words: bool) -> Graph:
     out negated, which the threshold behind it takes as it is."""
     matrix = matrix_of(weights[:size, :size])
     groups = tuple(tuple(range(channel, matrix.shape[1], size)) for channel in range(size if words else 0))
-    return solve(matrix, 1, least_levels(matrix) + EXTRA_LEVELS, exact=False, groups=groups)
+    return solve(matrix, 1, least_levels(matrix) + EXTRA_LEVELS, family="xc7", exact=False, groups=groups)
 
 
 def measured(weights: NDArray[np.int8], size: int, selection: Selection | None, seconds: float) -> Row:

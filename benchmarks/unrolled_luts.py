@@ -146,7 +146,7 @@ def measured(case: Case) -> list[Row]:
     add("plain", partial(plain, case.matrix, case.hi))
     for levels in sorted({limit(case), *(min(limit(case), graphs[side].levels) for side in PEERS)}, reverse=True):
         with suppress(PlanError):  # a depth that ours doesn't reach
-            add(f"ours in {levels}", partial(solve, case.matrix, case.hi, levels))
+            add(f"ours in {levels}", partial(solve, case.matrix, case.hi, levels, family="xc7"))
     luts = synthesised(graphs)
     return [Row(case.name, side, luts[side], luts[f"{side} combinational"], graph.levels, cost(graph), round(seconds[side], 2))
             for side, graph in graphs.items()]

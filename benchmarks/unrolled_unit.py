@@ -23,8 +23,8 @@ class UnrolledUnit(wiring.Component):
     the row's offset ≥ 0. A row's bit stands from `latency` cycles after the last beat until that of the next group.
     """
 
-    def __init__(self, weights: np.ndarray, offsets: np.ndarray) -> None:
-        self._graph: Graph = solve(weights, 1, exact=False)
+    def __init__(self, weights: np.ndarray, offsets: np.ndarray, family: str) -> None:
+        self._graph: Graph = solve(weights, 1, family=family, exact=False)
         self._starts = (offsets + GROUP_BEATS * (weights < 0).sum(axis=1)).tolist()
         super().__init__({"acts": In(weights.shape[1]), "first": In(1), "last": In(1), "out": Out(len(weights))})
 
@@ -64,7 +64,7 @@ class UnrolledUnit(wiring.Component):
         return bit
 
 
-def unrolled(rows: int, lanes: int) -> str:
-    """Verilog of the unit as module `top`, with the weights and offsets of `array_units.tables`."""
+def unrolled(rows: int, lanes: int, family: str) -> str:
+    """Verilog of the unit for a family as module `top`, with the weights and offsets of `array_units.tables`."""
     kept = tables(rows, lanes, 1)
-    return emit(UnrolledUnit(kept.weights[:, 0] * 2 - 1, kept.offsets[:, 0]), "top")
+    return emit(UnrolledUnit(kept.weights[:, 0] * 2 - 1, kept.offsets[:, 0], family), "top")

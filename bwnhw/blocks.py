@@ -254,7 +254,8 @@ class Unrolled:
 
     A beat holds all `inputs` (taps × channels) with all their `bits`. Row r computes z = Σ W·a exactly; `levels` adder levels at most, a
     register behind each. bits mode: out = (z ≥ limit of the border class) XOR flip, 1 bit. sums mode: out = factor·z + offset of the
-    border class, `out_bits` two's complement. How many adders there are depends on the weights (`bwnhw.unrolled`).
+    border class, `out_bits` two's complement. How many adders there are depends on the weights, and which on the `family` for whose LUTs
+    they are chosen (`bwnhw.unrolled`).
     """
 
     pe: int
@@ -264,6 +265,7 @@ class Unrolled:
     classes: int
     mode: str  # "bits" or "sums"
     out_bits: int
+    family: str
 
     @property
     def latency(self) -> int:

@@ -77,12 +77,11 @@ def lay_stage(nodes: tuple[Node, ...], index: int, flow: Flow, plan: Plan, numbe
         resizers = resize(flow.lanes, flow.groups, engine.simd, -(-flow.ints.channels // engine.simd), flow.ints.bits)
         window = _conv_window(node, flow.ints, engine)
         behind = nodes[index + 1] if index + 1 < len(nodes) else None
-        fused = isinstance(behind, Threshold) and behind.out.hi == 1
+        fused = behind if isinstance(behind, Threshold) and behind.out.hi == 1 else None
         if fused:
             used.append(index + 1)
         lay_core = _unrolled if engine.engine == "unrolled" else _array
-        core = lay_core(node, behind if fused else None, flow.ints, engine, window)  # type: ignore[arg-type]
-        cores.append(replace(core, family=plan.family, loaded=plan.loadable) if isinstance(core, Array) else core)
+        cores.append(lay_core(node, fused, flow.ints, engine, window, plan))
         flow = Flow(nodes[used[-1]].out, engine.pe, window.groups)
         kind = "dense" if node.out.pixels == 1 else "conv"
     elif isinstance(node, Pool):
@@ -248,7 +247,7 @@ def _with_depth(window: Window, depth: int, index: int) -> Window:
     return replace(window, depth=depth)
 
 
-def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window) -> Array:
+def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window, plan: Plan) -> Array:
     up, down = int(conv.value[0] > conv.weights.divisor), int(conv.value[0] < conv.weights.divisor)
     if threshold:
         acc_bits = (accumulator_max(conv, source) + 1).bit_length() + 1
@@ -257,11 +256,12 @@ def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine
         acc_bits, mode, out_bits, flips = conv.out.bits + down, "sums", conv.out.bits, False
     return Array(engine.pe, window.groups, engine.taps * engine.simd, engine.lanes, engine.planes, window.steps,
                  window.fold_depth, window.group_beats, window.classes * window.groups, mode, up, down, acc_bits, out_bits, flips,
-                 engine.memory, codebook=conv.codebook if engine.codebook != "none" else None, shared=engine.codebook == "shared",
-                 weights=conv.out.channels * conv.kernel[0] * conv.kernel[1] * source.channels * len(conv.weights.plane_shifts))
+                 engine.memory, plan.family, plan.loadable,
+                 conv.codebook if engine.codebook != "none" else None, engine.codebook == "shared",
+                 conv.out.channels * conv.kernel[0] * conv.kernel[1] * source.channels * len(conv.weights.plane_shifts))
 
 
-def _unrolled(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window) -> Unrolled:
+def _unrolled(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window, plan: Plan) -> Unrolled:
     inputs = engine.taps * engine.simd
     return Unrolled(engine.pe, inputs, source.bits, enough_levels(inputs, conv.weights.lo, conv.weights.hi), window.classes,
-                    "bits" if threshold else "sums", 1 if threshold else conv.out.bits)
+                    "bits" if threshold else "sums", 1 if threshold else conv.out.bits, plan.family)

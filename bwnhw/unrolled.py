@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bwnhw.adders import Graph, Node, solve
-from bwnhw.adders.graph import TABLE_NETS, form, node_cost
+from bwnhw.adders.graph import TABLE_NETS
+from bwnhw.adders.price import price
 from bwnhw.adders.spanning import distinct, term_counts
 from bwnhw.bill import Bill
 from bwnhw.blocks import Stage, Unrolled, Window
@@ -17,7 +18,6 @@ from bwnhw.fabric import Part, delay, index_bits
 from bwnhw.families import FAMILIES
 from bwnhw.network import Conv, ConvParams, Ints, Network, ThresholdParams
 
-LUT4_OF_NETS = (0, 1, 1, 1, 1, 3, 5)  # of a function of so many nets, without wide multiplexers
 COMPARED_BITS = 12  # of a sum up to which Yosys compares it with a constant by LUT6 alone, without a chain
 MOST_TERMS = 1 << 15  # of a layer's different rows, about half a LUT6 each with inputs of one bit: half of a mid-size device
 MOST_PAIRS = 1 << 21  # of terms within the rows, with inputs of several bits: about 3 µs each, and the solver looks at all
@@ -40,7 +40,8 @@ def unrolled_tables(conv: Conv, params: ConvParams, threshold: ThresholdParams |
                     block: Unrolled) -> UnrolledTables:
     """Tables of an unrolled layer; `threshold` where its 1-bit threshold is fused (bits mode)."""
     weights, matrix = params.weights.astype(np.int64), _matrix(params)
-    graph = _solved(matrix.tobytes(), matrix.shape, source.hi, block.levels, weights.shape[1] if params.codebook is not None else 0)
+    graph = _solved(matrix.tobytes(), matrix.shape, source.hi, block.levels, block.family,
+                    weights.shape[1] if params.codebook is not None else 0)
     factors = np.array([output.factor for output in graph.outputs], np.int64)[:, None]
     masks = window.geometry.class_masks[:window.classes]
     taps = weights.sum(axis=1)
@@ -76,17 +77,17 @@ def _matrix(params: ConvParams) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=64)
-def _solved(weights: bytes, shape: tuple[int, int], hi: int, levels: int, channels: int) -> Graph:
-    """The graph of a matrix; estimate and generation ask for the same one. `channels` of a layer with a codebook, else 0."""
+def _solved(weights: bytes, shape: tuple[int, int], hi: int, levels: int, family: str, channels: int) -> Graph:
+    """The graph of a matrix for a family; estimate and generation ask for the same one. `channels` of a layer with a codebook, else 0."""
     groups = tuple(tuple(range(channel, shape[1], channels)) for channel in range(channels))
-    return solve(np.frombuffer(weights, np.int64).reshape(shape), hi, levels, exact=False, groups=groups)
+    return solve(np.frombuffer(weights, np.int64).reshape(shape), hi, levels, family=family, exact=False, groups=groups)
 
 
 def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:
     """What a stage's unrolled layer is made of, from its solved graph: nodes, registers between levels, thresholds or offsets.
 
-    Nothing here is calibrated: where LUTs have six inputs, a bit that isn't handed through is one. Raises PlanError where the stage has no
-    unrolled layer.
+    The graph is that of the family which the plan is for, whatever `family` it is counted on. Nothing here is calibrated. Raises
+    PlanError where the stage has no unrolled layer.
     """
     block, tables = stage.cores[0], _tables_of(network, stage)
     if not isinstance(block, Unrolled):
@@ -98,8 +99,8 @@ def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:
         part += Part(_finish_luts(block, tables, row, family)) + delay(block.out_bits, waits + 1, family)
     for node, bits in zip(graph.nodes, _read(graph), strict=True):
         if not node.free:
-            part += Part(node_luts(node, graph.nodes, family)) + _lines(node, bits, family)
-    return Bill(part, Counter(), 0)
+            part += _lines(node, bits, family)
+    return Bill(part + Part(price(graph, family)), Counter(), 0)
 
 
 def _read(graph: Graph) -> list[list[set[int]]]:
@@ -127,24 +128,6 @@ def _tables_of(network: Network, stage: Stage) -> UnrolledTables:
     fused = network.params[stage.nodes[1]] if block.mode == "bits" else None
     threshold = fused if isinstance(fused, ThresholdParams) else None
     return unrolled_tables(conv, params, threshold, network.topology.nodes[conv.src[0]].out, window, block)
-
-
-def node_luts(node: Node, nodes: tuple[Node, ...], family: str) -> int:
-    """LUTs of one node. LUT4 fabrics take nothing into their carry chains, and need several LUTs for five or six nets."""
-    bits = node_cost(node)
-    if FAMILIES[family].lut_inputs == 6 or not bits:
-        return bits
-    kind = form(node, nodes)
-    if kind == "columns":
-        tables = [nodes[source] for source, _ in node.terms[node.carried:]]
-        before = sum(table.bits * LUT4_OF_NETS[len(table.terms)] for table in tables if len(table.terms) > 1)
-        return bits + -bits % FAMILIES[family].chain_bits + before
-    nets = [nodes[source].bits for source, _ in node.terms]
-    if kind == "table":
-        return bits * LUT4_OF_NETS[sum(nets)]
-    taken = sum(nets[1:])
-    before = min(bits, taken) * LUT4_OF_NETS[taken] if kind == "fold" and taken > nets[1] else 0
-    return bits + -bits % FAMILIES[family].chain_bits + before
 
 
 def _lines(node: Node, bits: list[set[int]], family: str) -> Part:

@@ -10,8 +10,9 @@ from bwnhw.adders.builder import Builder
 from bwnhw.adders.closest import grow_shared
 from bwnhw.adders.codewords import Groups, grow_centred, grow_codewords
 from bwnhw.adders.columns import grow_columns
-from bwnhw.adders.graph import FOLDED_NETS, Graph, Unreachable, cost, kernel
+from bwnhw.adders.graph import FOLDED_NETS, Graph, Unreachable, kernel
 from bwnhw.adders.halves import grow_halves
+from bwnhw.adders.price import price
 from bwnhw.adders.spanning import digits, distinct, grow
 from bwnhw.errors import PlanError
 
@@ -27,22 +28,24 @@ def least_levels(matrix: NDArray[np.int64]) -> int:
     return int(max(1, *np.count_nonzero(matrix, axis=1)) - 1).bit_length()
 
 
-def solve(matrix: NDArray[np.int64], hi: int, levels: int | None = None, *, exact: bool = True,
+def solve(matrix: NDArray[np.int64], hi: int, levels: int | None = None, *, family: str, exact: bool = True,
           groups: Groups = ()) -> Graph:
     """An adder graph for matrix (rows, inputs) times inputs in 0..hi, at most `levels` adders deep (None: the least plus `EXTRA_LEVELS`).
 
+    Of those that are found it is the one that takes fewest LUTs on `family`; on another it may be another one.
     `groups` of inputs in which rows may repeat few codewords, such as the taps of every channel, are tried as such. Without `exact` a row
     may come out negated, as its output's factor says. Deterministic. Raises PlanError where the levels don't suffice.
     """
     matrix = np.asarray(matrix, np.int64)
     least = least_levels(matrix)
     levels = least + EXTRA_LEVELS if levels is None else levels
-    graphs = [graph for way in _ways(hi, groups, tight=levels <= least + TIGHT) if (graph := _grown(matrix, hi, levels, way, exact))]
-    if not graphs and (alone := _grown(matrix, hi, levels, partial(grow_shared, height=0), exact)):
+    grown = partial(_grown, matrix, hi, levels, family, exact)
+    graphs = [graph for way in _ways(hi, groups, tight=levels <= least + TIGHT) if (graph := grown(way))]
+    if not graphs and (alone := grown(partial(grow_shared, height=0))):
         graphs = [alone]  # every row by itself: the trees of close rows had too few levels
     if not graphs:
         raise PlanError(f"adder graph: {levels} levels must be enough for {matrix.shape[1]} inputs, but they aren't")
-    best = min(graphs, key=cost)
+    best = min(graphs, key=partial(price, family=family))
     if not np.array_equal(kernel(best), matrix):
         raise ValueError("adder graph: computes another matrix than the one it was made for")
     return best
@@ -61,7 +64,7 @@ def _ways(hi: int, groups: Groups, *, tight: bool) -> list[Way]:
     return [*few, *shared, *columns, *(words if groups else [])]
 
 
-def _grown(matrix: NDArray[np.int64], hi: int, levels: int, way: Way, exact: bool) -> Graph | None:
+def _grown(matrix: NDArray[np.int64], hi: int, levels: int, family: str, exact: bool, way: Way) -> Graph | None:
     """The graph that one way gives; None where it needs more levels or other weights."""
     merged = distinct(matrix)
     tries = [(merged, levels)]
@@ -74,7 +77,8 @@ def _grown(matrix: NDArray[np.int64], hi: int, levels: int, way: Way, exact: boo
             graphs.append(builder.graph(_outputs(builder, found, way, room, levels if exact else None)))
         except Unreachable:
             continue
-    return min((graph for graph in graphs if graph.levels <= levels), key=cost, default=None)  # a wide weight takes one more
+    kept = [graph for graph in graphs if graph.levels <= levels]  # a wide weight takes one more
+    return min(kept, key=partial(price, family=family), default=None)
 
 
 Distinct = tuple[NDArray[np.int64], list[int], list[int]]  # the rows to build; which one every row of the matrix is, and times what

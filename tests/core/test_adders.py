@@ -1,22 +1,27 @@
 """Adder graphs: what they compute, how deep and how dear they are."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bwnhw.adders import Graph, cost, enough_levels, evaluate, kernel, solve
+from bwnhw import adders
+from bwnhw.adders import Graph, cost, enough_levels, evaluate, kernel, price
 from bwnhw.adders.builder import Builder
 from bwnhw.adders.codewords import grow_centred, grow_codewords
 from bwnhw.adders.columns import grow_columns
 from bwnhw.adders.graph import FOLDED_NETS, TABLE_NETS, Unreachable, form
 from bwnhw.adders.halves import grow_halves
 from bwnhw.adders.heap import Heap, Schedule
+from bwnhw.adders.price import table_luts
 from bwnhw.adders.solve import least_levels
 from bwnhw.adders.spanning import digits, distinct
 from bwnhw.errors import PlanError
+
+solve = partial(adders.solve, family="xc7")  # where a graph's price is its own cost
 
 
 @st.composite
@@ -253,3 +258,22 @@ def test_terms_that_overlap_are_refused():
         builder.columns(((table, 1),), ((table, 1),))
     with pytest.raises(ValueError, match="column chain"):
         builder.inside(tuple((at, 1) for at in range(6)), 0)
+
+
+@pytest.mark.parametrize("family", ["ecp5", "ice40"])
+def test_a_graph_is_chosen_by_the_luts_of_the_family(family: str) -> None:
+    """Chains over columns of bits, cheapest where they take their tables in, are dear where those are LUTs of their own."""
+    matrix = np.random.default_rng(1).choice([-1, 1], (6, 18))
+    builder, chosen, other = Builder(18, 15), adders.solve(matrix, 15, family=family, exact=False), solve(matrix, 15, exact=False)
+    without_columns = builder.graph(grow_halves(builder, distinct(matrix)[0], 7, exact=False))
+    assert price(chosen, family) <= price(without_columns, family) < price(other, family)
+    assert price(other, "xc7") == cost(other) < cost(chosen)
+    checked(matrix, 15, chosen, False)
+
+
+@pytest.mark.parametrize(("weights", "constant", "bits", "luts"), [
+    ((1, 2, 4), 0, 3, 0), ((-1, -2), 3, 2, 2), ((), 5, 3, 0), ((1, 1, 1), 0, 2, 2), ((1, 1, 1, 1), 0, 3, 3), ((1, 1, 1, 2, 2), 0, 3, 4),
+    ((1, 1, 1, 1, 2), 0, 3, 5), ((1, 2, 2, 4, 4), 0, 4, 3), ((1, 1, 2, 4, 8), 0, 5, 6), ((1, 1, 2, 2, 4, 4), 0, 4, 5)])
+def test_tables_of_four_inputs_share_what_their_bits_have_in_common(weights, constant, bits, luts):
+    """As many as Yosys takes on ECP5, by each table alone."""
+    assert table_luts(weights, constant, bits) == luts

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bwnhw.adders import evaluate
+from bwnhw.adders import evaluate, price
 from bwnhw.design import design
 from bwnhw.errors import PlanError
 from bwnhw.estimate import estimate
@@ -14,7 +14,8 @@ from bwnhw.geometry import Geometry
 from bwnhw.network import BIPOLAR_WEIGHTS, Conv, ConvParams, Input, Ints, Network, Threshold, ThresholdParams, Topology, signed_weights
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import resources
-from bwnhw.unrolled import unrolled_tables
+from bwnhw.rtl.stage import stage_tables
+from bwnhw.unrolled import unrolled_bill, unrolled_tables
 
 
 def network(rng, *, hi=1, bipolar=True, weights=BIPOLAR_WEIGHTS, flips=True, pad=1, rows=6):
@@ -78,3 +79,19 @@ def test_the_estimate_takes_the_weights():
 def test_the_interval_is_one_pixel_per_cycle():
     whole, plan = network(np.random.default_rng(1))
     assert estimate(whole, plan).interval == 20
+
+
+def test_the_plans_family_chooses_the_graph_for_hardware_and_estimate_alike():
+    """What the estimate of one family counts is the graph that the hardware has, whatever family the plan is for."""
+    whole, plan = network(np.random.default_rng(1), hi=15)
+    luts = {}
+    for family in ("xc7", "ecp5"):
+        meant = replace(plan, family=family)
+        stage = design(whole.topology, meant).stages[0]
+        tables, = stage_tables(whole, stage)
+        bill = unrolled_bill(whole, stage, "ecp5").part
+        luts[family] = bill.luts
+        assert tables.graph is unrolled_tables(whole.topology.nodes[1], whole.params[1], whole.params[2], whole.topology.nodes[0].out,
+                                               stage.window, stage.cores[0]).graph
+        assert bill.luts > price(tables.graph, "ecp5") and estimate(whole, meant, "ecp5").luts > bill.luts
+    assert luts["ecp5"] < luts["xc7"]

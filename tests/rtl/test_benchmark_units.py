@@ -30,7 +30,7 @@ def test_the_unrolled_unit_counts_matching_lanes(unit: Any, wrong: int) -> None:
     weights, offsets = rng.choice([-1, 1], (rows, lanes)), rng.integers(-50, -38, rows)
     acts = rng.integers(0, 2, (groups, beats, lanes))
     matches = (acts[:, :, None, :] * 2 - 1 == weights).sum(axis=(1, 3))
-    dut = unit.UnrolledUnit(weights, offsets + wrong * (np.arange(rows) % 2))
+    dut = unit.UnrolledUnit(weights, offsets + wrong * (np.arange(rows) % 2), "xc7")
     found = []
 
     async def drive(context: Any) -> None:

@@ -97,18 +97,19 @@ def test_tables_of_a_row_of_zeros() -> None:
     check(changed, unrolled(changed, plan), simulate(changed, unrolled(changed, plan), codes), codes)
 
 
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
 @pytest.mark.parametrize(("source", "channels"), [(Ints(6, 6, 6, 0, 1), 8), (Ints(2, 6, 6, 0, 15), 5)])
-def test_the_bill_is_what_yosys_makes(source: Ints, channels: int, tmp_path: Path) -> None:
-    """LUT6 of an unrolled layer by itself, counted from its graph alone, within a twentieth of Yosys'; its flip-flops within a twelfth."""
+def test_the_bill_is_what_yosys_makes(source: Ints, channels: int, family: str, tmp_path: Path) -> None:
+    """LUTs of an unrolled layer by itself, counted from its graph alone, within a twentieth of Yosys'; its flip-flops within a twelfth."""
     made = Builder(5, source)
     made.conv(channels, Engine(channels, source.channels, 9, source.bits, engine="unrolled"), kernel=(3, 3))
     made.threshold()
     network, plan = made.done(source.channels)
-    stage = lay_out(network.topology, plan).stages[0]
+    stage = lay_out(network.topology, replace(plan, family=family)).stages[0]
     block, window, conv, params, threshold = stage.cores[0], stage.window, network.topology.nodes[1], *network.params[1:3]
     assert isinstance(block, Unrolled) and window and isinstance(conv, Conv)
     assert isinstance(params, ConvParams) and isinstance(threshold, ThresholdParams)
     unit = UnrolledUnit(block, unrolled_tables(conv, params, threshold, source, window, block), window)
     (tmp_path / "unit.v").write_text(emit(unit, "unit"))
-    found, bill = synth(tmp_path / "unit.v", "xc7", "unit"), unrolled_bill(network, stage, "xc7").part
+    found, bill = synth(tmp_path / "unit.v", family, "unit"), unrolled_bill(network, stage, family).part
     assert bill.luts == pytest.approx(found.luts, rel=0.05) and bill.ffs == pytest.approx(found.ffs, rel=1 / 12)
