@@ -258,6 +258,7 @@ def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine
     return Array(engine.pe, window.groups, engine.taps * engine.simd, engine.lanes, engine.planes, window.steps,
                  window.fold_depth, window.group_beats, window.classes * window.groups, mode, up, down, acc_bits, out_bits, flips,
                  engine.memory, codebook=conv.codebook if engine.codebook != "none" else None, shared=engine.codebook == "shared",
+                 channels=conv.out.channels,
                  weights=conv.out.channels * conv.kernel[0] * conv.kernel[1] * source.channels * len(conv.weights.plane_shifts))
 
 
