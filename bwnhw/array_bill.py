@@ -12,7 +12,7 @@ from bwnhw.compressor import SEGMENT, Heights, Level, adds_rows, after, carries,
 from bwnhw.fabric import Part, adder, banked, delay, index_bits
 from bwnhw.families import FAMILIES
 from bwnhw.kernel_bill import kernel_first, kernel_memory, shared_memory
-from bwnhw.rom_bill import rom_luts
+from bwnhw.rom_bill import registered, rom_luts
 from bwnhw.shared_bill import adders, fold_line, shared_edge, shared_pe
 from bwnhw.sharing import Sharing
 
@@ -87,7 +87,7 @@ def array_bill(block: Array, family: str) -> Bill:
     skew = Part(0, fold * counters)
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
         if before:
-            row.part += Part(adder(behind.bit_length(), family))
+            row.part += Part(adder(behind.bit_length() - column // block.lane_columns, family))  # lower bits pass unchanged
         if block.sharing:
             row.part += Part(0, behind.bit_length())
             skew += _shared(row, block, block.sharing, lanes // block.kernel, column, family)
@@ -121,7 +121,7 @@ def array_bill(block: Array, family: str) -> Bill:
 def _halved(block: Array) -> Array:
     """The array without the lowest bit of its sums where that is always 0: sums of an even number of ±1, none of them in the padding."""
     even = block.mode == "sums" and block.up and block.channels and block.weights // block.channels % 2 == 0
-    if not even or block.offsets > block.groups:
+    if not even or block.loaded or block.offsets > block.groups:
         return block
     return replace(block, up=0, acc_bits=block.acc_bits - 1, out_bits=block.out_bits - 1)
 
@@ -184,6 +184,7 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
         row.part += Part(pairs + 1)  # three lanes and the fold counter are no more inputs than a LUT has
     elif depth <= 8:
         row.features[f"carry_{1 << index_bits(depth)}"] += pairs
+        row.part += Part(1 + (lanes % 2 == 0 and depth > 4))  # the odd bit, of one or two lanes
     elif depth <= leaf // 2:
         row.features[f"rom_merged_{1 << index_bits(depth)}"] += lanes
     else:
@@ -192,15 +193,14 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
 
 
 def _tables(block: Array, family: str) -> Part:
-    """The tables of weights that are apart from the carries; where a row's last group is padding, it costs nothing."""
+    """The tables of weights that are apart from the carries. What is the same at their end costs nothing: the constant plane of the last
+    group, and the whole of it where it is padding."""
     if block.memory == "block" or block.loaded or block.codebook or block.fold_depth <= max(8, FAMILIES[family].leaf // 2):
         return Part()
-    padded = block.fold_depth - block.fold_depth // block.groups
-    luts = 0
-    for lanes, _, _ in array_columns(block):
-        luts += block.full_rows * rom_luts(lanes, block.fold_depth, block.fill, family)
-        luts += (block.pe - block.full_rows) * (rom_luts(lanes, padded, block.fill, family) if padded else 0)
-    return Part(luts)
+    full = block.fold_depth - block.constant
+    padded = full - block.fold_depth // block.groups
+    return Part(sum(block.full_rows * rom_luts(lanes, full, block.fill, family)
+                    + (block.pe - block.full_rows) * rom_luts(lanes, padded, block.fill, family) for lanes, _, _ in array_columns(block)))
 
 
 def stored_bits(block: Array) -> int:
@@ -243,9 +243,10 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
     elif block.offsets > 1:
         # Bits of a table of n entries that are constant, equal or inverse to each other are one: there are 2**(n−1) − 1 others.
         distinct = min(bits - 2, (1 << min(block.offsets - 1, 8)) - 1)
-        row.part += Part(0, distinct + (2 if block.offsets > 2 else 1) * block.flips)
+        stored = registered(block.offsets, distinct, family)
+        row.part += (stored or Part(0, distinct)) + Part(0, (2 if block.offsets > 2 else 1) * block.flips)
         row.features["acc_offset_bits"] += bits
-        constant_table(row.features, block.offsets, distinct + block.flips, family)
+        constant_table(row.features, block.offsets, (0 if stored else distinct) + block.flips, family)
     row.features["rows"] += 1
 
 

@@ -17,6 +17,5 @@ class Bill:
 
 
 def constant_table(features: Counter[str], depth: int, width: int, family: str) -> None:
-    """A table of constants, which aren't random: what random ones would take, a feature. Up to two entries are wires or one inverter."""
-    if depth > 2:
-        features["table_luts"] += rom_luts(width, depth, 1.0, family)
+    """A table of constants, which aren't random: what random ones would take is a feature."""
+    features["table_luts"] += rom_luts(width, depth, 1.0, family)

@@ -160,9 +160,11 @@ class Array:
     codebook: CodebookShape | None = None  # what is stored are indices into it; lanes are then kernel after kernel, a channel each
     shared: bool = False  # the codewords are counted once, at the top edge, and rows select (`bwnhw.sharing`)
     # Output channels and bits of weights that the layer has, where a folding that doesn't divide pads them to more; 0: as many as there is
-    # room for. The hardware is the same, so arrays that differ in it are equal.
+    # room for. `constant`: beats at the end of a group whose weights are all the same (`network.WeightCode`). The hardware doesn't depend
+    # on them, so arrays that differ in them are equal.
     channels: int = field(default=0, compare=False)
     weights: int = field(default=0, compare=False)
+    constant: int = field(default=0, compare=False)
 
     @property
     def sharing(self) -> Sharing | None:

@@ -259,7 +259,8 @@ def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine
                  window.fold_depth, window.group_beats, window.classes * window.groups, mode, up, down, acc_bits, out_bits, flips,
                  engine.memory, codebook=conv.codebook if engine.codebook != "none" else None, shared=engine.codebook == "shared",
                  channels=conv.out.channels,
-                 weights=conv.out.channels * conv.kernel[0] * conv.kernel[1] * source.channels * len(conv.weights.plane_shifts))
+                 weights=conv.out.channels * conv.kernel[0] * conv.kernel[1] * source.channels * len(conv.weights.plane_shifts),
+                 constant=window.tap_beats * window.inner if conv.weights.constant else 0)
 
 
 def _unrolled(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window) -> Unrolled:

@@ -73,7 +73,8 @@ def memory(depth: int, width: int, family: str, synchronous: bool, copies: Seque
 def _register_memory(depth: int, width: int, copies: Sequence[Copy]) -> Part:
     """A memory of registers, which copies share, with LUT4s for its multiplexers; a copy chooses from what it can reach."""
     reached = [depth >> copy.fixed for copy in copies]
-    return Part(depth + width * sum(min(count - 1, -(-7 * count // 8) - (count < 16)) for count in reached), depth * width)
+    multiplexers = sum(count - 1 if count <= 4 else min(count - 2, -(-7 * count // 8)) for count in reached)
+    return Part(depth + width * multiplexers, depth * width)
 
 
 def _lut_memory(ram: LutRam, depth: int, width: int, copies: int) -> int:

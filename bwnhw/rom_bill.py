@@ -4,6 +4,7 @@ from math import log2
 
 import numpy as np
 
+from bwnhw.fabric import Part, banked, index_bits
 from bwnhw.families import FAMILIES
 
 # LUT4 of one bit of a word by depth: one for sixteen entries, and the multiplexers behind them; two entries more are little.
@@ -15,15 +16,24 @@ BY_SIZE = ((7, 8, 9, 10, 11, 12), (2.44, 2.28, 2.08, 1.89, 1.7, 1.55))
 
 
 def rom_luts(lanes: int, depth: int, fill: float, family: str) -> int:
-    """LUTs of a table of `depth` words of `lanes` bits, a share `fill` of them random and the others padding."""
+    """LUTs of a table of `depth` words of `lanes` bits, a share `fill` of them random and the others padding. Up to two words are wires or
+    one inverter."""
     leaf = FAMILIES[family].leaf
-    if depth <= leaf and FAMILIES[family].lut_inputs == 6:
-        return lanes
+    if depth <= 2 or not lanes:
+        return 0
     if FAMILIES[family].lut_inputs == 6:
-        return round(_lut6(depth) * lanes * fill)
+        return lanes if depth <= leaf else round(_lut6(depth) * lanes * fill)
     leaves = lanes * depth * fill / leaf
     one = np.interp(depth, *BY_DEPTH) if depth <= BY_DEPTH[0][-1] else DEEP * depth / leaf
     return round(min(one * lanes * fill, leaves * np.interp(log2(leaves), *BY_SIZE)))
+
+
+def registered(depth: int, width: int, family: str) -> Part | None:
+    """A table of constants with a register behind it, where Yosys takes block RAM for it; None where it stays LUTs and registers."""
+    kind, stored = FAMILIES[family], banked(depth, width, family)
+    if width << index_bits(depth) <= kind.table_limit * kind.leaf * stored.brams:
+        return None
+    return stored if kind.starts else stored + Part(width, 1)  # each bit is made up until the first read
 
 
 def _lut6(depth: int) -> float:
