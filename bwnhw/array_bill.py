@@ -233,6 +233,7 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
         # The two highest bits apart from the chain, whose carry out is a bit of it and a register.
         chain = Part(adder(bits - 1, family) + 2, 1) if block.sign_apart else Part(adder(bits, family))
         row.part += chain + Part(0 if merged else bits)
+        row.features["acc_start_bits"] += bits * (constant and not late)  # those that are set, where a register can only start with 0
         shifts = len({step.shift for step in block.steps} - {0})
         row.part += Part(0 if FAMILIES[family].lut_inputs == 6 else bits * shifts)  # a LUT6 of the adder has this multiplexer in it, too
     if late:
