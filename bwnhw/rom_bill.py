@@ -29,9 +29,11 @@ def rom_luts(lanes: int, depth: int, fill: float, family: str) -> int:
 
 
 def registered(depth: int, width: int, family: str) -> Part | None:
-    """A table of constants with a register behind it, where Yosys takes block RAM for it; None where it stays LUTs and registers."""
+    """A table of constants with a register behind it, where Yosys takes block RAM for it, as deep as there are addresses; None where it
+    stays LUTs and registers."""
+    depth = 1 << index_bits(depth)
     kind, stored = FAMILIES[family], banked(depth, width, family)
-    if width << index_bits(depth) <= kind.table_limit * kind.leaf * stored.brams:
+    if width * depth <= kind.table_limit * kind.leaf * stored.brams:
         return None
     return stored if kind.starts else stored + Part(width, 1)  # each bit is made up until the first read
 
