@@ -211,7 +211,8 @@ def test_tables_of_constants(family: str, depth: int, width: int, luts: int) -> 
 
 @pytest.mark.parametrize(("family", "depth", "width", "part"), [
     ("ice40", 64, 18, None), ("ice40", 80, 10, Part(10, 1, 1)), ("ice40", 128, 6, None), ("ice40", 144, 6, Part(6, 1, 1)),
-    ("ice40", 288, 10, Part(10, 1, 2)), ("ice40", 576, 9, Part(9, 1, 3)), ("ice40", 1100, 5, Part(5, 1, 3)), ("ecp5", 128, 10, None), ("ecp5", 144, 10, Part(10, 1, 1)), ("ecp5", 256, 6, None),
+    ("ice40", 288, 10, Part(10, 1, 2)), ("ice40", 576, 9, Part(9, 1, 3)), ("ice40", 1100, 5, Part(5, 1, 3)),
+    ("ecp5", 128, 10, None), ("ecp5", 144, 10, Part(10, 1, 1)), ("ecp5", 256, 6, None),
     ("ecp5", 288, 6, Part(6, 1, 1)), ("xc7", 256, 18, None), ("xc7", 288, 18, Part(0, 0, 1)), ("xc7", 512, 10, None)])
 def test_large_tables_with_a_register_become_block_ram(family: str, depth: int, width: int, part: Part | None) -> None:
     """As Yosys 0.70 maps them (benchmarks/rom_grid.py)."""
