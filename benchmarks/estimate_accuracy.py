@@ -194,7 +194,8 @@ def main() -> int:
     lines, passed = report(rows)
     print("\n".join(lines))
     if options.write:
-        head = ["# Estimate against truth", "", "By `python benchmarks/estimate_accuracy.py --write`; estimated / synthesised by Yosys."]
+        command = "By `python benchmarks/estimate_accuracy.py --json FILE --write`; estimated / synthesised by Yosys."
+        head = ["# Estimate against truth", "", command, "Designs that aren't in the last table weren't synthesised."]
         write_text(DOCUMENT, "\n".join([*head, *lines]) + "\n")
     print(f"{len(rows)} designs, every floor met: {'yes' if passed else 'no'}")
     return int(not passed)

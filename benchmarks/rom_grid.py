@@ -1,46 +1,58 @@
-"""How Yosys maps tables of random constants, in LUTs and in block RAM, beside `bwnhw.rom_bill` and `bwnhw.fabric.banked`.
+"""How Yosys maps tables of random constants, in LUTs and in block RAM, beside `bwnhw.rom_bill` and `bwnhw.fabric.banked`; and which of
+them, with a register behind, it puts into block RAM by itself.
 
     python benchmarks/rom_grid.py [--family NAME ...]
 
-Prints every table, measured and estimated. Exit status 1 where block RAMs differ, or the LUTs of tables by more than 10 % in the mean.
-Takes a few minutes for each family.
+Prints every table, measured and estimated. Exit status 1 where block RAMs differ, or what stands around them, or the LUTs of tables by more
+than 10 % in the mean. Takes a few minutes for each family.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from yosys_grid import Cell, measured
 
 from bwnhw.fabric import banked, index_bits
 from bwnhw.families import FAMILIES
-from bwnhw.rom_bill import rom_luts
+from bwnhw.rom_bill import registered, rom_luts
 
-IN_LUTS = tuple((depth, width) for depth in (16, 20, 32, 48, 64, 72, 96, 128, 136, 160, 192, 224, 256, 320, 384, 512, 640, 1024)
+IN_LUTS = tuple((depth, width) for depth in (16, 18, 20, 24, 32, 36, 48, 64, 72, 96, 128, 136, 160, 192, 224, 256, 320, 384, 512, 640, 1024)
                 for width in (1, 4, 16))
 IN_BLOCKS = ((300, 12), (600, 24), (700, 5), (1100, 20), (1500, 12), (2000, 12), (2400, 16), (2500, 30), (2880, 12), (3840, 4), (4000, 12),
              (5000, 8), (6000, 3))
+WITH_REGISTERS = tuple((depth, width) for depth in (64, 80, 128, 144, 256, 288, 512, 600) for width in (2, 6, 10, 18)
+                       if depth * width <= 6000)
 SEED = 5
 MOST = 0.1
 Table = tuple[int, int]  # depth, width
 
 
-def cells(tables: Sequence[Table], clocked: bool) -> list[Cell]:
-    """The tables, with random words: read by a case, or from a block RAM."""
+def cells(tables: Sequence[Table], kind: Callable[[int, list[int]], str]) -> list[Cell]:
+    """The tables, with random words, as a kind of Verilog."""
     rng = np.random.default_rng(SEED)
-    return [_cell(depth, width, rng.integers(0, 1 << width, depth).tolist(), clocked) for depth, width in tables]
+    return [Cell((("input", "at", index_bits(depth)), ("output reg", "q", width)), kind(width, rng.integers(0, 1 << width, depth).tolist()))
+            for depth, width in tables]
 
 
-def _cell(depth: int, width: int, words: list[int], clocked: bool) -> Cell:
-    if clocked:
-        contents = "".join(f"words[{at}] = {width}'d{word}; " for at, word in enumerate(words))
-        body = (f'(* rom_style = "block" *) reg [{width - 1}:0] words [0:{depth - 1}]; initial begin {contents} end\n'
-                "always @(posedge clk) q <= words[at];")
-    else:
-        cases = "".join(f"{at}: q = {width}'d{word}; " for at, word in enumerate(words[:-1]))
-        body = f"always @* case (at) {cases}default: q = {width}'d{words[-1]}; endcase"
-    return Cell((("input", "at", index_bits(depth)), ("output reg", "q", width)), body)
+def cases(width: int, words: list[int], name: str = "q") -> str:
+    """Read by a case."""
+    choices = "".join(f"{at}: {name} = {width}'d{word}; " for at, word in enumerate(words[:-1]))
+    return f"always @* case (at) {choices}default: {name} = {width}'d{words[-1]}; endcase"
+
+
+def with_register(width: int, words: list[int]) -> str:
+    """Read by a case, with a register behind it that starts with the first word."""
+    return (f"reg [{width - 1}:0] word; {cases(width, words, 'word')}\n"
+            f"initial q = {width}'d{words[0]};\nalways @(posedge clk) q <= word;")
+
+
+def in_block(width: int, words: list[int]) -> str:
+    """Read from a block RAM."""
+    contents = "".join(f"words[{at}] = {width}'d{word}; " for at, word in enumerate(words))
+    return (f'(* rom_style = "block" *) reg [{width - 1}:0] words [0:{len(words) - 1}]; initial begin {contents} end\n'
+            "always @(posedge clk) q <= words[at];")
 
 
 def main() -> int:
@@ -50,14 +62,18 @@ def main() -> int:
     passed = True
     for family in parser.parse_args().family:
         errors = []
-        for (depth, width), found in zip(IN_LUTS, measured(cells(IN_LUTS, False), family), strict=True):
+        for (depth, width), found in zip(IN_LUTS, measured(cells(IN_LUTS, cases), family), strict=True):
             guess = rom_luts(width, depth, 1.0, family)
             errors.append(abs(guess - found.luts) / found.luts)
             print(f"{family} {depth} x {width}: {guess} / {found.luts} LUTs")
-        for (depth, width), found in zip(IN_BLOCKS, measured(cells(IN_BLOCKS, True), family), strict=True):
+        for (depth, width), found in zip(IN_BLOCKS, measured(cells(IN_BLOCKS, in_block), family), strict=True):
             stored = banked(depth, width, family)
             passed &= stored.brams == found.brams
             print(f"{family} {depth} x {width} in block RAM: {stored.brams} / {found.brams}, {stored.luts} / {found.luts} LUTs")
+        for (depth, width), found in zip(WITH_REGISTERS, measured(cells(WITH_REGISTERS, with_register), family), strict=True):
+            block = registered(depth, width, family)
+            passed &= found.brams == (block.brams if block else 0) and (block is None or found == block)
+            print(f"{family} {depth} x {width} with a register: {block or 'LUTs'} / {found}")
         passed &= np.mean(errors) <= MOST
         print(f"{family}: LUTs of {len(errors)} tables, mean error {np.mean(errors):.1%}, worst {max(errors):.1%}")
     return int(not passed)

@@ -15,7 +15,7 @@ from typing import Any
 
 from bwnhw import planner, zoo
 from bwnhw.design import design, least_depth
-from bwnhw.fabric import Part, memory
+from bwnhw.fabric import Copy, Part, index_bits, memory
 from bwnhw.families import FAMILIES
 from bwnhw.files import write_text
 from bwnhw.lower import lower
@@ -35,12 +35,17 @@ def rows(name: str) -> list[dict[str, Any]]:
             rounded, exact = Part(), Part()
             for window in (stage.window for stage in laid.stages if stage.window):
                 width = window.lanes * window.bits
-                rounded += memory(window.depth, width, family, True, window.taps)
-                exact += memory(min(window.depth, least_depth(window)), width, family, True, window.taps)
+                rounded += _copied(window.depth, width, family, window.taps)
+                exact += _copied(min(window.depth, least_depth(window)), width, family, window.taps)
             found.append({"network": name, "interval": interval or "default", "family": family, "luts": rounded.luts,
                           "brams": rounded.brams, "exact_luts": exact.luts, "exact_brams": exact.brams,
                           "design_luts": resources(laid, family).luts})
     return found
+
+
+def _copied(depth: int, width: int, family: str, copies: int) -> Part:
+    """A memory in copies that are read at addresses of their own."""
+    return memory(depth, width, family, True, [Copy(index_bits(depth))] * copies)
 
 
 def main() -> int:

@@ -2,16 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 from bwnhw.absorption import absorption, first_bits
 from bwnhw.bill import Bill, constant_table
 from bwnhw.blocks import Array
 from bwnhw.compressor import SEGMENT, Heights, Level, adds_rows, after, carries, counted, levels, popcount_latency
-from bwnhw.fabric import Part, banked, delay, index_bits
+from bwnhw.fabric import Part, adder, banked, delay, index_bits
 from bwnhw.families import FAMILIES
 from bwnhw.kernel_bill import kernel_first, kernel_memory, shared_memory
-from bwnhw.rom_bill import rom_luts
+from bwnhw.rom_bill import registered, rom_luts
 from bwnhw.shared_bill import adders, fold_line, shared_edge, shared_pe
 from bwnhw.sharing import Sharing
 
@@ -79,13 +80,14 @@ def array_columns(block: Array) -> Iterator[tuple[int, int, int]]:
 
 def array_bill(block: Array, family: str) -> Bill:
     """The bill of an array."""
+    block = _halved(block)
     fold = index_bits(block.fold_depth)
     counters = 1 if block.codebook and block.memory == "block" else block.columns  # columns with a fold counter
     row = Bill(Part(0, fold * counters))
     skew = Part(0, fold * counters)
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
         if before:
-            row.part += Part(_chain(behind.bit_length(), family))
+            row.part += Part(adder(behind.bit_length() - column // block.lane_columns, family))  # lower bits pass unchanged
         if block.sharing:
             row.part += Part(0, behind.bit_length())
             skew += _shared(row, block, block.sharing, lanes // block.kernel, column, family)
@@ -93,8 +95,8 @@ def array_bill(block: Array, family: str) -> Bill:
         if block.absorbed:
             row.part += partial(lanes, block.family, family) + Part(0, lanes)
         else:
-            outputs, chain, registers = tree(lanes, block.popcount_latency, block.family, family, block.kernel)
-            row.part += registers + Part(outputs + _chain(chain, family), lanes + behind.bit_length())
+            outputs, added, registers = tree(lanes, block.popcount_latency, block.family, family, block.kernel)
+            row.part += registers + Part(outputs + adder(added, family), lanes + behind.bit_length())
             row.part += Part() if before or block.kernel else _odd(block, lanes, family)
         if block.codebook:
             row.part += kernel_first(block.codebook, lanes, family)
@@ -109,17 +111,25 @@ def array_bill(block: Array, family: str) -> Bill:
     row.part += _passing(block, family)
     features = Counter({name: count * block.pe for name, count in row.features.items()})
     features["array_edge"] += 1
-    part = row.part.times(block.pe) + skew + _edges(block, family)
+    part = row.part.times(block.pe) + skew + _edges(block, family) + _tables(block, family)
     baked = block.sharing is not None and block.sharing.baked(block.fold_depth, block.memory)
     if (block.memory == "block" or block.codebook and not baked) and fold:
         part += Part(0, -fold * counters)  # the last row's fold counters address nothing below it
     return Bill(part, features, stored_bits(block))
 
 
+def _halved(block: Array) -> Array:
+    """The array without the lowest bit of its sums where that is always 0: sums of an even number of ±1, none of them in the padding."""
+    even = block.mode == "sums" and block.up and block.channels and block.weights // block.channels % 2 == 0
+    if not even or block.loaded or block.offsets > block.groups:
+        return block
+    return replace(block, up=0, acc_bits=block.acc_bits - 1, out_bits=block.out_bits - 1)
+
+
 def _shared(row: Bill, block: Array, sharing: Sharing, kernels: int, column: int, family: str) -> Part:
     """A PE of `kernels` that chooses from popcounts, into the row's bill; what stands above it at the top edge."""
     row.part += shared_pe(sharing, kernels, column, block.fold_depth, block.popcount_latency, block.memory, family)
-    row.part += Part(sum(_chain(bits, family) for bits in adders(sharing, kernels)))
+    row.part += Part(sum(adder(bits, family) for bits in adders(sharing, kernels)))
     edge = shared_edge(sharing, kernels, column, family)
     return edge if column else edge + fold_line(sharing, block.fold_depth, family)
 
@@ -135,11 +145,6 @@ def _skew(lanes: int, column: int, shaped: str, family: str) -> Part:
     parities = local + segments - 1 + coded + max(0, segments - size)
     gates = Part(parities if FAMILIES[family].lut_inputs == 6 else parities * 6 // 5)  # a parity of eight is more than one LUT4
     return gates + delay(plain, column + 2, family) + delay(coded, column + 1, family) + Part(0, coded + segments - 1 - lanes)
-
-
-def _chain(bits: int, family: str) -> int:
-    """LUTs of an adder on carry chains, whole cells of them."""
-    return bits + -bits % FAMILIES[family].chain_bits
 
 
 def _passing(block: Array, family: str) -> Part:
@@ -179,11 +184,23 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
         row.part += Part(pairs + 1)  # three lanes and the fold counter are no more inputs than a LUT has
     elif depth <= 8:
         row.features[f"carry_{1 << index_bits(depth)}"] += pairs
+        row.part += Part(1 + (lanes % 2 == 0 and depth > 4))  # the odd bit, of one or two lanes
     elif depth <= leaf // 2:
         row.features[f"rom_merged_{1 << index_bits(depth)}"] += lanes
     else:
-        row.part += Part(free + rom_luts(lanes, depth, block.fill, family))
+        row.part += Part(free)
         row.features["rom_apart"] += lanes * (wide and depth > leaf)  # a carry doesn't merge with multiplexers
+
+
+def _tables(block: Array, family: str) -> Part:
+    """The tables of weights that are apart from the carries. What is the same at their end costs nothing: the constant plane of the last
+    group, and the whole of it where it is padding."""
+    if block.memory == "block" or block.loaded or block.codebook or block.fold_depth <= max(8, FAMILIES[family].leaf // 2):
+        return Part()
+    full = block.fold_depth - block.constant
+    padded = full - block.fold_depth // block.groups
+    return Part(sum(block.full_rows * rom_luts(lanes, full, block.fill, family)
+                    + (block.pe - block.full_rows) * rom_luts(lanes, padded, block.fill, family) for lanes, _, _ in array_columns(block)))
 
 
 def stored_bits(block: Array) -> int:
@@ -208,27 +225,29 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
     bits, kept = block.acc_bits, 1 if block.mode == "bits" else block.out_bits + block.down
     row.part += Part(0, 1)
     if single:
-        row.part += Part(0, kept)
-        row.features["acc_single_bits"] += bits
+        row.part += Part(adder(bits - block.up, family), kept)
     else:
         constant = block.constant_start  # what leaves has registers of its own then
         row.part += Part(0, bits + constant * (bits if late else kept) + late * kept)
         merged = constant or FAMILIES[family].lut_inputs == 6  # a LUT6 of the adder has the multiplexer in it
         # The two highest bits apart from the chain, whose carry out is a bit of it and a register.
-        chain = Part(_chain(bits - 1, family) + 2, 1) if block.sign_apart else Part(_chain(bits, family))
+        chain = Part(adder(bits - 1, family) + 2, 1) if block.sign_apart else Part(adder(bits, family))
         row.part += chain + Part(0 if merged else bits)
-        row.features["acc_shift_bits"] += bits * len({step.shift for step in block.steps} - {0})
+        row.features["acc_start_bits"] += bits * (constant and not late)  # those that are set, where a register can only start with 0
+        shifts = len({step.shift for step in block.steps} - {0})
+        row.part += Part(0 if FAMILIES[family].lut_inputs == 6 else bits * shifts)  # a LUT6 of the adder has this multiplexer in it, too
     if late:
-        row.features["acc_late_bits"] += bits
+        row.part += Part(adder(bits, family))
     if block.offsets > 1 and block.loaded:
         row.part += Part(0, bits + 2 * block.flips)
         row.features["acc_offset_bits"] += bits
     elif block.offsets > 1:
         # Bits of a table of n entries that are constant, equal or inverse to each other are one: there are 2**(n−1) − 1 others.
         distinct = min(bits - 2, (1 << min(block.offsets - 1, 8)) - 1)
-        row.part += Part(0, distinct + (2 if block.offsets > 2 else 1) * block.flips)
+        stored = registered(block.offsets, distinct, family)
+        row.part += (stored or Part(0, distinct)) + Part(0, (2 if block.offsets > 2 else 1) * block.flips)
         row.features["acc_offset_bits"] += bits
-        constant_table(row.features, block.offsets, distinct + block.flips, family)
+        constant_table(row.features, block.offsets, (0 if stored else distinct) + block.flips, family)
     row.features["rows"] += 1
 
 
@@ -245,7 +264,7 @@ def _edges(block: Array, family: str) -> Part:
     luts = ffs = 0
     for cycles in range(block.pe):
         if 1 < cycles <= block.group_beats:
-            ffs += block.out_bits + late
+            ffs += block.out_bits  # a row's valid is the same as `done` of the rows below it
         else:
             line = delay(block.out_bits, cycles + begins, family)
             luts, ffs = luts + line.luts, ffs + line.ffs - block.out_bits * begins

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bwnhw.fabric import Part
-from bwnhw.families import FAMILIES
+from bwnhw.rom_bill import rom_luts
 
 
 @dataclass
@@ -17,8 +17,5 @@ class Bill:
 
 
 def constant_table(features: Counter[str], depth: int, width: int, family: str) -> None:
-    """A table of constants: LUTs of leaves and multiplexers; up to two entries are wires or one inverter."""
-    leaf = FAMILIES[family].leaf
-    leaves = -(-depth // leaf)
-    if depth > 2:
-        features.update(table_leaves=width * leaves, table_muxes=width * (leaves - 1))
+    """A table of constants, which aren't random: what random ones would take is a feature."""
+    features["table_luts"] += rom_luts(width, depth, 1.0, family)

@@ -159,9 +159,12 @@ class Array:
     loaded: bool = False  # weights, offsets and flips are memories that are filled at run time, not constants
     codebook: CodebookShape | None = None  # what is stored are indices into it; lanes are then kernel after kernel, a channel each
     shared: bool = False  # the codewords are counted once, at the top edge, and rows select (`bwnhw.sharing`)
-    # Bits of weights that the layer has, where a folding that doesn't divide pads them to more; 0: as many as are stored. The hardware is
-    # the same, so arrays that differ in it are equal.
+    # Output channels and bits of weights that the layer has, where a folding that doesn't divide pads them to more; 0: as many as there is
+    # room for. `constant`: beats at the end of a group whose weights are all the same (`network.WeightCode`). The hardware doesn't depend
+    # on them, so arrays that differ in them are equal.
+    channels: int = field(default=0, compare=False)
     weights: int = field(default=0, compare=False)
+    constant: int = field(default=0, compare=False)
 
     @property
     def sharing(self) -> Sharing | None:
@@ -185,9 +188,15 @@ class Array:
         return lane % self.kernel * (self.lanes // self.kernel) + lane // self.kernel
 
     @property
+    def full_rows(self) -> int:
+        """Rows that have an output channel in every group; the last group of the others is padding."""
+        return self.channels - (self.groups - 1) * self.pe if self.channels else self.pe
+
+    @property
     def fill(self) -> float:
-        """The share of the stored weights that are the layer's, not padding."""
-        return self.weights / (self.pe * self.fold_depth * self.lanes) if self.weights else 1.0
+        """The share of the weights stored for the layer's output channels that are the layer's, not padding."""
+        channels = self.channels or self.groups * self.pe
+        return self.weights / (channels * (self.fold_depth // self.groups) * self.lanes) if self.weights else 1.0
 
     @property
     def lane_columns(self) -> int:

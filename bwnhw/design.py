@@ -257,8 +257,9 @@ def _array(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine
     return Array(engine.pe, window.groups, engine.taps * engine.simd, engine.lanes, engine.planes, window.steps,
                  window.fold_depth, window.group_beats, window.classes * window.groups, mode, up, down, acc_bits, out_bits, flips,
                  engine.memory, plan.family, plan.loadable,
-                 conv.codebook if engine.codebook != "none" else None, engine.codebook == "shared",
-                 conv.out.channels * conv.kernel[0] * conv.kernel[1] * source.channels * len(conv.weights.plane_shifts))
+                 conv.codebook if engine.codebook != "none" else None, engine.codebook == "shared", channels=conv.out.channels,
+                 weights=conv.out.channels * conv.kernel[0] * conv.kernel[1] * source.channels * len(conv.weights.plane_shifts),
+                 constant=window.tap_beats * window.inner if conv.weights.constant else 0)
 
 
 def _unrolled(conv: Conv, threshold: Threshold | None, source: Ints, engine: Engine, window: Window, plan: Plan) -> Unrolled:

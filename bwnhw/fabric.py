@@ -3,6 +3,7 @@
 What a family has, says `bwnhw.families`. The rules were read off Yosys 0.70's results over a grid of widths and depths (docs/estimates.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -41,12 +42,21 @@ def banked(depth: int, width: int, family: str) -> Part:
     return min(found, key=lambda part: BLOCK_LUTS * part.brams + part.luts)
 
 
-def memory(depth: int, width: int, family: str, synchronous: bool, copies: int = 1) -> Part:
-    """A memory in `copies` that are written alike, as Yosys maps it: in LUTs (registers, where LUTs are no memory), or block RAM where that
-    is cheaper and the read port is synchronous."""
+@dataclass(frozen=True)
+class Copy:
+    """A copy of a memory, by the bits of its read address: `own`, which other copies don't have, and `fixed`, which never change."""
+
+    own: int
+    fixed: int = 0
+
+
+def memory(depth: int, width: int, family: str, synchronous: bool, copies: Sequence[Copy] = ()) -> Part:
+    """A memory in `copies` that are written alike (none named: one), as Yosys maps it: in LUTs (registers, where LUTs are no memory), or
+    block RAM where that is cheaper and the read port is synchronous."""
     kind, stored = FAMILIES[family], banked(depth, width, family)
+    copies = copies or (Copy(index_bits(depth)),)
     count = stored.brams
-    read = Part(0, copies * width if synchronous else 0)
+    read = Part(0, len(copies) * width if synchronous else 0)
     if kind.lut_ram is None:
         prefers_blocks, found = depth * width > MOST_REGISTERS * count, _register_memory(depth, width, copies)
     elif depth == 1 or depth * width <= kind.lut_ram.least or depth == 2 and width in kind.lut_ram.pairs:  # too small for any RAM
@@ -54,30 +64,39 @@ def memory(depth: int, width: int, family: str, synchronous: bool, copies: int =
     else:
         banks = -(-depth // kind.lut_ram.pieces[-1][0])
         prefers_blocks = (width + kind.lut_ram.overhead) * banks > kind.lut_ram.limit * count
-        found = Part(_lut_memory(kind.lut_ram, depth, width)).times(copies)
+        found = Part(_lut_memory(kind.lut_ram, depth, width, len(copies)))
     if not (synchronous and prefers_blocks):
         return found + read
-    return stored.times(copies) + (_around(depth, width, kind.forward_luts, copies) if kind.forward_luts else Part())
+    return stored.times(len(copies)) + (_around(depth, width, kind.forward_luts, copies) if kind.forward_luts else Part())
 
 
-def _register_memory(depth: int, width: int, copies: int) -> Part:
-    """A memory of registers, which copies share, with LUT4s for its multiplexers."""
-    return Part(depth + copies * width * min(depth - 1, -(-7 * depth // 8) - (depth < 16)), depth * width)
+def _register_memory(depth: int, width: int, copies: Sequence[Copy]) -> Part:
+    """A memory of registers, which copies share, with LUT4s for its multiplexers; a copy chooses from what it can reach."""
+    reached = [depth >> copy.fixed for copy in copies]
+    multiplexers = sum(count - 1 if count <= 4 else min(count - 2, -(-7 * count // 8)) for count in reached)
+    return Part(depth + width * multiplexers, depth * width)
 
 
-def _lut_memory(ram: LutRam, depth: int, width: int) -> int:
-    """LUTs of a memory in distributed RAM, its bank decoder and multiplexer included."""
+def _lut_memory(ram: LutRam, depth: int, width: int, copies: int) -> int:
+    """LUTs of a memory in distributed RAM, the multiplexers of its banks included, and their decoder, which copies share."""
     deep, wide, luts = next((piece for piece in ram.pieces if depth <= piece[0]), ram.pieces[-1])
     banks = -(-depth // deep)
-    found = banks * luts * -(-width // wide)
-    return found if banks == 1 else found + ram.decoder * banks - ram.spared + width * ceil(ram.mux * (banks - 1))
+    found = banks * luts * -(-width // wide) * copies
+    return found if banks == 1 else found + ram.decoder * banks - ram.spared + copies * width * ceil(ram.mux * (banks - 1))
 
 
-def _around(depth: int, width: int, luts: Fraction, copies: int) -> Part:
+def _around(depth: int, width: int, luts: Fraction, copies: Sequence[Copy]) -> Part:
     """What stands around block RAMs that are to read old data in a collision. All copies share the registers of the written and of the old
-    word and of the address."""
+    word and of the address, and the comparison of those bits of it that are no copy's own."""
     address = index_bits(depth)
-    return Part(copies * (width + floor(luts * address) + 1), 2 * width + address + 1 + copies)
+    shared = address - max(copy.own for copy in copies)
+    compared = floor(luts * shared) + sum(floor(luts * copy.own) for copy in copies)
+    return Part(len(copies) * (width + 1) + compared, 2 * width + address + 1 + len(copies))
+
+
+def adder(bits: int, family: str) -> int:
+    """LUTs of an adder on a carry chain, whole cells of it."""
+    return bits + -bits % FAMILIES[family].chain_bits
 
 
 def delay(width: int, cycles: int, family: str) -> Part:

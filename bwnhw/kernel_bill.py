@@ -4,6 +4,7 @@ from bwnhw.compressor import DECODED, carries
 from bwnhw.fabric import Part, banked, delay
 from bwnhw.families import FAMILIES
 from bwnhw.network import CodebookShape
+from bwnhw.rom_bill import registered
 
 LUT4_OF_TAPS = (1, 1, 1, 13 / 9, 2, 38 / 9, 88 / 9)  # by index bits, per tap: measured on single PEs of random codebooks (nine taps)
 
@@ -21,13 +22,15 @@ def kernel_first(book: CodebookShape, lanes: int, family: str) -> Part:
 
 
 def kernel_memory(book: CodebookShape, lanes: int, column: int, depth: int, memory: str, family: str) -> Part:
-    """The memory of the indices of the `lanes` lanes of a row's column: a table in LUTs with its read register; where it is in block RAM,
-    which all columns share (`shared_memory`), the line from there; wires at depth 1."""
+    """The memory of the indices of the `lanes` lanes of a row's column: a table with its read register, in LUTs where it is small; where it
+    is to be in block RAM, which all columns share (`shared_memory`), the line from there; wires at depth 1."""
     width = lanes // _taps(book) * book.index_bits
     if depth == 1:
         return Part()
     if memory == "block":
         return delay(width, column, family)
+    if stored := registered(depth, width, family):
+        return stored
     leaves = -(-depth >> FAMILIES[family].lut_inputs)
     if FAMILIES[family].lut_inputs == 6:  # beyond two wide multiplexers a LUT joins four results
         return Part(width * (leaves + (leaves > 4) * -(-leaves // 16)) if depth > 2 else 0, width)

@@ -117,10 +117,17 @@ def checked(family: str) -> str:
 
 def stage_resources(stage: Stage, family: str, network: Network | None = None) -> StageResources:
     """The estimate of one stage."""
-    blocks = tuple(unrolled_resources(network, stage, family) if isinstance(block, Unrolled)
-                   else _array_resources(stage.window, block, family) if isinstance(block, Array) and stage.window
-                   else block_resources(block, family) for block in stage_blocks(stage))
+    blocks = tuple(_in_stage(block, stage, family, network) for block in stage_blocks(stage))
     return StageResources(stage.name, stage.nodes, (*blocks, _sized("Credits", credits(stage.fifo), family)))
+
+
+def _in_stage(block: Block, stage: Stage, family: str, network: Network | None) -> BlockResources:
+    """The estimate of a block of a stage."""
+    if isinstance(block, Unrolled):
+        return unrolled_resources(network, stage, family)
+    if isinstance(block, Array):
+        return _array_resources(stage.window, block, family) if stage.window else block_resources(block, family)
+    return _common_resources(block, family)
 
 
 def unrolled_resources(network: Network | None, stage: Stage, family: str) -> BlockResources:
@@ -136,7 +143,12 @@ def _array_resources(window: Window, array: Array, family: str) -> BlockResource
     return _sized("Array", Bill(found.part + seam(window, array, family), found.features, found.weight_bits), family)
 
 
-@lru_cache(maxsize=4096)  # foldings of one layer have blocks in common
+@lru_cache(maxsize=4096)
+def _common_resources(block: Block, family: str) -> BlockResources:
+    """The estimate of a block that foldings of a layer may have in common. No array's: equal ones may differ in how full they are."""
+    return block_resources(block, family)
+
+
 def block_resources(block: Block, family: str) -> BlockResources:
     """The estimate of one block."""
     return _sized(type(block).__name__, bill(block, family), family)

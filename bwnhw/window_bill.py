@@ -9,31 +9,59 @@ import numpy as np
 
 from bwnhw.bill import Bill
 from bwnhw.blocks import Window
-from bwnhw.fabric import Part, index_bits, memory
+from bwnhw.fabric import Copy, Part, adder, index_bits, memory
 from bwnhw.geometry import Geometry
 from bwnhw.walk import in_words, occupancy_ranges, pixel_tables
+from bwnhw.window_address import Addresses, addresses, trailing_zeros
 
 
 def window_bill(block: Window, family: str) -> Bill:
     """The bill of a window. A pool's has no fold, and no offset: nothing reads them."""
-    data, address = block.taps * block.lanes, index_bits(block.depth)
-    walked, walk = _walk(block)
-    padded, occupied = _padded_taps(block.geometry, block.taps), sum(_signed_bits(values) for values in occupancy_ranges(block))
-    counted = sum(map(index_bits, (block.inner, block.tap_beats, len(block.steps), block.groups)))
-    group, base, fold = (0, 0, 0) if block.depthwise else _fold(block)
+    where = addresses(block)
+    copies = [Copy(own, fixed) for own, fixed in zip(where.summed, where.fixed, strict=True)]
+    part = memory(block.depth, block.lanes * block.bits, family, True, copies)
+    return Bill(part + Part(sum(adder(bits, family) for bits in _sums(block, where)), _registers(block, where)), _features(block, where))
+
+
+def _sums(block: Window, where: Addresses) -> list[int]:
+    """Bits of every sum: the addresses that are written, of the pixel, of its words, of the copies; words that are free and missing; and
+    the fold, from the group's and the step's."""
+    group, base, fold = _fold(block)
+    beats = block.tap_beats * block.inner
+    return [where.bits, where.base, where.cursor * (block.words > 1), *where.summed, *map(_signed_bits, occupancy_ranges(block)),
+            group, fold * (block.groups > 1) * (block.weight_planes > 1), fold * (group + base > 0) * (beats > 1)]
+
+
+def _registers(block: Window, where: Addresses) -> int:
+    """Registers besides those of the memory."""
+    group, base, fold = _fold(block)
     position = index_bits(block.tap_beats * block.inner) if fold else 0
     shifts = [0, *(step.shift for step in block.steps)]
     planes = index_bits(max(step.plane_group for step in block.steps) + 1)
-    registers = [data * block.planes, 3 * address, occupied, walked, walk, counted, block.group_beats > 1, padded, planes,
-                 group + base + 2 * position + fold, _marks(block), 2 * distinct(shifts),
-                 max(shifts) > 0 and block.tap_beats * block.inner > 1]
-    found = Bill(memory(block.depth, block.lanes * block.bits, family, True, block.taps) + Part(0, sum(map(int, registers))))
-    found.features = Counter(
-        window=1, window_address_bits=block.taps * address, window_count_bits=counted, window_walk_bits=walk, window_table_bits=walked,
-        window_free_bits=occupied, window_fold_bits=group + (fold if base else 0), window_classes=block.classes,
-        window_pad_bits=data * block.bits * (padded > 0), window_plane_bits=data * block.planes * (block.bits // block.planes - 1),
-        window_tap_bits=block.taps * address * (block.tap_beats - 1))
-    return found
+    data = block.taps * block.lanes * block.planes
+    shifted = max(shifts) > 0 and block.tap_beats * block.inner > 1
+    return (data + where.bits + where.base + where.cursor + sum(map(_signed_bits, occupancy_ranges(block))) + sum(_walk(block))
+            + sum(map(index_bits, _loops(block))) + (block.group_beats > 1) + _padded_taps(block.geometry, block.taps) + planes
+            + group + base + 2 * position + fold + _marks(block) + 2 * distinct(shifts) + shifted)
+
+
+def _features(block: Window, where: Addresses) -> Counter[str]:
+    """What the logic depends on."""
+    walked, walk = _walk(block)
+    counted = sum(map(index_bits, _loops(block)))
+    if block.inner > 1 and block.tap_beats > 1:  # else the position's counter is that of the words or of the tap beats
+        counted += index_bits(block.tap_beats * block.inner)
+    return Counter(
+        window=1, window_cursor_bits=where.cursor, window_count_bits=counted, window_walk_bits=walk, window_table_bits=walked,
+        window_free_bits=sum(map(_signed_bits, occupancy_ranges(block))),
+        window_pad_taps=_padded_taps(block.geometry, block.taps) * block.tap_beats,
+        window_distance_bits=where.tables, window_step_bits=_step_bits(block),
+        window_plane_bits=block.taps * block.lanes * block.planes * (block.bits // block.planes - 1))
+
+
+def _loops(block: Window) -> tuple[int, ...]:
+    """Sizes of the sequencer's loops."""
+    return block.inner, block.tap_beats, len(block.steps), block.groups
 
 
 def distinct(values: Iterable[int]) -> int:
@@ -83,15 +111,24 @@ def _padded_taps(geometry: Geometry, taps: int) -> int:
 
 
 def _fold(block: Window) -> tuple[int, int, int]:
-    """Registers of the group's first weight address, of the step's, and of the address itself."""
+    """Registers of the group's first weight address, of the step's, and of the address itself; a pool has none."""
+    if block.depthwise:
+        return 0, 0, 0
     beats = block.tap_beats * block.inner
     return (_multiples(block.groups, block.weight_planes * beats), _multiples(block.groups * block.weight_planes, beats),
             index_bits(block.fold_depth))
 
 
-@lru_cache(maxsize=1 << 12)
+def _step_bits(block: Window) -> int:
+    """Different bits in the tables of the steps: their weights, their activation planes, the shifts before them."""
+    tables = ([step.weight_plane for step in block.steps], [step.plane_group for step in block.steps], [step.shift for step in block.steps])
+    return len({column for table in tables for bit in range(max(table).bit_length())
+                if len(set(column := tuple(value >> bit & 1 for value in table))) > 1})
+
+
 def _multiples(count: int, of: int) -> int:
-    return distinct(number * of for number in range(count))
+    """Bits of a register that goes through 0, `of`, ..., `count` numbers in all, without the lowest, which are 0."""
+    return ((count - 1) * of).bit_length() - trailing_zeros(of) if count > 1 else 0
 
 
 def _marks(block: Window) -> int:

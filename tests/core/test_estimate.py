@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bwnhw import resources as measured
 from bwnhw.array_bill import tree
-from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Thresholds
+from bwnhw.blocks import Array, Best, Design, Fifo, Reduce, Scaler, Step, Thresholds
 from bwnhw.cli import report
 from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError
@@ -23,7 +23,7 @@ from bwnhw.families import FAMILIES
 from bwnhw.network import BIPOLAR_WEIGHTS, CodebookShape, Conv, Input, Ints, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, resources
-from bwnhw.rom_bill import rom_luts
+from bwnhw.rom_bill import registered, rom_luts
 from bwnhw.seam_bill import seam
 from bwnhw.structure import bill
 
@@ -207,6 +207,32 @@ def test_tables_of_constants(family: str, depth: int, width: int, luts: int) -> 
     found = rom_luts(width, depth, 1.0, family)
     assert abs(found / luts - 1) <= 0.08
     assert depth <= FAMILIES[family].leaf or rom_luts(width, depth, 0.5, family) < 0.6 * found
+
+
+@pytest.mark.parametrize(("family", "depth", "width", "part"), [
+    ("ice40", 64, 18, None), ("ice40", 80, 10, Part(10, 1, 1)), ("ice40", 128, 6, None), ("ice40", 144, 6, Part(6, 1, 1)),
+    ("ice40", 288, 10, Part(10, 1, 2)), ("ice40", 576, 9, Part(9, 1, 3)), ("ice40", 1100, 5, Part(5, 1, 3)),
+    ("ecp5", 128, 10, None), ("ecp5", 144, 10, Part(10, 1, 1)), ("ecp5", 256, 6, None),
+    ("ecp5", 288, 6, Part(6, 1, 1)), ("xc7", 256, 18, None), ("xc7", 288, 18, Part(0, 0, 1)), ("xc7", 512, 10, None)])
+def test_large_tables_with_a_register_become_block_ram(family: str, depth: int, width: int, part: Part | None) -> None:
+    """As Yosys 0.70 maps them (benchmarks/rom_grid.py)."""
+    assert registered(depth, width, family) == part
+
+
+def test_sums_of_an_even_number_of_signs_have_no_lowest_bit() -> None:
+    """Ten rows of one beat: a register less in every row's sum and in its line to the last row's output, where nothing is padded."""
+    even = Array(10, 1, 12, 12, 1, (Step(0, 0, 0),), 1, 1, 1, "sums", 1, 0, 5, 5, False, "lut", "ecp5", channels=10, weights=120)
+    odd = replace(even, weights=130)
+    assert bill(odd, "ecp5").part.ffs - bill(even, "ecp5").part.ffs == sum(range(1, 11))
+    assert bill(replace(even, loaded=True), "ecp5").part.ffs >= bill(odd, "ecp5").part.ffs
+
+
+def test_rows_of_padding_have_smaller_tables() -> None:
+    """Two groups of eight rows for nine channels: seven rows have a table of one group only."""
+    full = Array(8, 2, 16, 16, 1, (Step(0, 0, 0),), 64, 32, 2, "bits", 0, 0, 9, 1, False, "lut", "ecp5", channels=16, weights=16 * 32 * 16)
+    padded = replace(full, channels=9, weights=9 * 32 * 16)
+    saved = rom_luts(16, 64, 1.0, "ecp5") - rom_luts(16, 32, 1.0, "ecp5")
+    assert bill(full, "ecp5").part.luts - bill(padded, "ecp5").part.luts == 7 * saved
 
 
 def test_lines_go_on_across_the_seam() -> None:

@@ -39,7 +39,7 @@ def test_a_changed_count_changes_them(family: str) -> None:
     assert fitted(changed, family)[0] != COEFFICIENTS[family]
 
 
-@pytest.mark.parametrize(("family", "mean", "worst"), [("xc7", 0.03, 0.08), ("ecp5", 0.04, 0.11), ("ice40", 0.04, 0.10)])
+@pytest.mark.parametrize(("family", "mean", "worst"), [("xc7", 0.02, 0.05), ("ecp5", 0.02, 0.04), ("ice40", 0.02, 0.05)])
 def test_error_over_whole_designs_is_as_documented(family: str, mean: float, worst: float) -> None:
     _, rows = fitted(COUNTS[family], family)
     errors = []
