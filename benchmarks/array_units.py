@@ -7,7 +7,8 @@ from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from bwnhw.blocks import Array, Step, Window
+from bwnhw.array_block import Array, Step
+from bwnhw.blocks import Window
 from bwnhw.geometry import Geometry
 from bwnhw.rtl.absorption import element
 from bwnhw.rtl.array import SystolicArray

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from array_units import SEED, array, window
 
-from bwnhw.blocks import Array
+from bwnhw.array_block import Array
 from bwnhw.files import write_text
 from bwnhw.network import CodebookShape
 from bwnhw.resources import block_resources

@@ -6,7 +6,8 @@ The formula of `MVAU.lut_estimation` in github.com/Xilinx/finn (src/finn/custom_
 
 from math import ceil, log2
 
-from bwnhw.blocks import Array, Design
+from bwnhw.array_block import Array
+from bwnhw.blocks import Design
 
 BASE, SLOPE = 300, 1.1
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import cache
 
 from bwnhw.absorption import absorption, first_bits
+from bwnhw.array_block import Array
 from bwnhw.bill import Bill, constant_table
-from bwnhw.blocks import Array
 from bwnhw.compressor import SEGMENT, Heights, Level, adds_rows, after, carries, counted, levels, popcount_latency
 from bwnhw.fabric import Part, adder, banked, delay, index_bits
 from bwnhw.families import FAMILIES

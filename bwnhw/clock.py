@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bwnhw.blocks import Array, Best, Design, Fifo, Reduce, Scaler, Stage, Thresholds, Unrolled, Window
+from bwnhw.array_block import Array
+from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Stage, Thresholds, Unrolled, Window
 from bwnhw.fabric import index_bits, memory
 
 FAMILY = "ecp5"

@@ -5,23 +5,8 @@ from functools import cache
 from math import prod
 
 from bwnhw.adders import enough_levels
-from bwnhw.blocks import (
-    Array,
-    Best,
-    Core,
-    Design,
-    Downsize,
-    Fifo,
-    Port,
-    Reduce,
-    Scaler,
-    Stage,
-    Step,
-    Thresholds,
-    Unrolled,
-    Upsize,
-    Window,
-)
+from bwnhw.array_block import Array, Step
+from bwnhw.blocks import Best, Core, Design, Downsize, Fifo, Port, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
 from bwnhw.errors import PlanError
 from bwnhw.geometry import Geometry
 from bwnhw.network import BIPOLAR_WEIGHTS, Add, ArgMax, Conv, Ints, Node, Pool, Scale, Threshold, Topology, WeightCode

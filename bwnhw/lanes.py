@@ -1,6 +1,7 @@
 """How many of an array's lanes do useful work: folding pads channels, rows and taps, and a padded tap adds nothing."""
 
-from bwnhw.blocks import Array, Design, Window
+from bwnhw.array_block import Array
+from bwnhw.blocks import Design, Window
 from bwnhw.geometry import Geometry
 from bwnhw.network import Conv, Topology
 

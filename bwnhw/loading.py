@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bwnhw.blocks import Array, Core, Design, Reduce, Scaler, Stage, Thresholds, Unrolled
+from bwnhw.array_block import Array
+from bwnhw.blocks import Core, Design, Reduce, Scaler, Stage, Thresholds, Unrolled
 from bwnhw.compressor import prefix_parity
 from bwnhw.errors import PlanError
 from bwnhw.network import Network, Scale, ScaleParams, Topology

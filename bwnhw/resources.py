@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib.resources import files
 
+from bwnhw.array_block import Array
 from bwnhw.bill import Bill
-from bwnhw.blocks import Array, Design, Stage, Unrolled, Window
+from bwnhw.blocks import Design, Stage, Unrolled, Window
 from bwnhw.errors import InputError, PlanError
 from bwnhw.families import FAMILIES
 from bwnhw.network import Network

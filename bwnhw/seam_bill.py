@@ -5,7 +5,8 @@ family has shift registers, those in front of the seam cost nothing more.
 """
 
 from bwnhw.array_bill import array_columns, marks_way, unread
-from bwnhw.blocks import Array, Window
+from bwnhw.array_block import Array
+from bwnhw.blocks import Window
 from bwnhw.fabric import Part, delay, index_bits
 
 

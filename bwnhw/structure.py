@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from bwnhw.array_bill import array_bill
+from bwnhw.array_block import Array
 from bwnhw.bill import Bill, constant_table
-from bwnhw.blocks import Array, Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
+from bwnhw.blocks import Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
 from bwnhw.errors import PlanError
 from bwnhw.fabric import Part, delay, index_bits, memory
 from bwnhw.loading import WORD, LoadTable, stage_load_tables

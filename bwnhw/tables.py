@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bwnhw.blocks import Array, Reduce, Scaler, Thresholds, Window
+from bwnhw.array_block import Array
+from bwnhw.blocks import Reduce, Scaler, Thresholds, Window
 from bwnhw.design import accumulator_max
 from bwnhw.network import Codebook, Conv, ConvParams, Ints, PoolParams, ScaleParams, ThresholdParams, WeightCode
 

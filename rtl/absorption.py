@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from bwnhw.absorption import absorption, behind, first_bits
-from bwnhw.blocks import Array
+from bwnhw.array_block import Array
 from bwnhw.compressor import Heights
 from bwnhw.rtl.edge import Accumulator
 from bwnhw.rtl.pe import Column, ProcessingElement

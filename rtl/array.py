@@ -10,7 +10,8 @@ from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from bwnhw.blocks import Array, Window
+from bwnhw.array_block import Array
+from bwnhw.blocks import Window
 from bwnhw.compressor import SEGMENT
 from bwnhw.families import FAMILIES
 from bwnhw.rtl.edge import MarkSignature
@@ -25,7 +26,7 @@ from bwnhw.tables import ArrayTables
 
 
 class SystolicArray(wiring.Component):
-    """The array with its accumulators; formulas and timing in `bwnhw.blocks.Array`.
+    """The array with its accumulators; formulas and timing in `bwnhw.array_block.Array`.
 
     Ports: `i` a window's beats, one per cycle; `o` a flow of one beat of `pe` elements per group, `latency` cycles after the group's
     last beat. Without `tables` they are loaded at run time, through `load_i` and `load_o`, the load chain (`bwnhw.rtl.store`).

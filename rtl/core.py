@@ -4,7 +4,8 @@ import numpy as np
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Thresholds, Unrolled, Window
+from bwnhw.array_block import Array
+from bwnhw.blocks import Best, Core, Reduce, Scaler, Thresholds, Unrolled, Window
 from bwnhw.errors import PlanError
 from bwnhw.rtl.array import SystolicArray
 from bwnhw.rtl.best import ArgMaxUnit

@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, ShapeLike, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from bwnhw.blocks import Array
+from bwnhw.array_block import Array
 from bwnhw.rtl.signatures import FlowSignature, index_shape, max_shift
 
 
@@ -41,7 +41,7 @@ def constant_start(array: Array, offsets: Sequence[int]) -> int | None:
 
 
 class Accumulator(wiring.Component):
-    """Adds up a row's sums over a group; what it does is the formula of `bwnhw.blocks.Array`.
+    """Adds up a row's sums over a group; what it does is the formula of `bwnhw.array_block.Array`.
 
     Ports: `marks_i`, `marks_o`: one register from i to o. `psum`: the row's sum of the beat that `marks_o` tells of. `offset`, `flip`
     (absent without flips): from the row's tables; with several offsets those of the mark that `at` (absent with one) held one cycle

@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from bwnhw.blocks import Array
+from bwnhw.array_block import Array
 from bwnhw.compressor import DECODED, carries, counted, popcount_latency, prefix_parity
 from bwnhw.families import FAMILIES
 from bwnhw.rtl.pe import Column, ProcessingElement

@@ -2,7 +2,7 @@
 
 from amaranth import Const, Module, Value, unsigned
 
-from bwnhw.blocks import Array
+from bwnhw.array_block import Array
 from bwnhw.rtl.edge import Accumulator, is_late
 from bwnhw.rtl.pe import Column, ProcessingElement
 from bwnhw.rtl.pipeline import delay

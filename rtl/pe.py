@@ -7,7 +7,7 @@ from amaranth import Module, ShapeLike, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from bwnhw.blocks import Array
+from bwnhw.array_block import Array
 from bwnhw.rtl.popcount import Popcount
 from bwnhw.sharing import Sharing
 
@@ -17,7 +17,7 @@ class Column:
     """One column of PEs: which lanes it has, of which activation plane, and the greatest partial sum left of it and behind it.
 
     `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`, `kernel`, `absorbed`,
-    `sharing`: of `blocks.Array`.
+    `sharing`: of `array_block.Array`.
     """
 
     index: int

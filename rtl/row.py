@@ -10,7 +10,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from bwnhw.blocks import Array
+from bwnhw.array_block import Array
 from bwnhw.compressor import prefix_parity
 from bwnhw.rtl.absorption import CountingAccumulator, element
 from bwnhw.rtl.edge import Accumulator, MarkSignature, SplitAccumulator, constant_start

@@ -9,7 +9,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from bwnhw.blocks import Array, Window
+from bwnhw.array_block import Array
+from bwnhw.blocks import Window
 from bwnhw.rtl.array import SystolicArray
 from bwnhw.rtl.kernels import KernelRow, packed
 from bwnhw.rtl.pe import Column, ProcessingElement

@@ -7,7 +7,8 @@ from amaranth import Shape, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import Out
 
-from bwnhw.blocks import Step, Window
+from bwnhw.array_block import Step
+from bwnhw.blocks import Window
 
 
 def StreamSignature(lanes: int, bits: int) -> stream.Signature:  # named as a class: Amaranth's own can't be subclassed

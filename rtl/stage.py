@@ -9,7 +9,8 @@ from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bwnhw.blocks import Array, Best, Core, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
+from bwnhw.array_block import Array
+from bwnhw.blocks import Best, Core, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
 from bwnhw.network import Conv, ConvParams, Network, PoolParams, ScaleParams, ThresholdParams
 from bwnhw.rtl.core import Tables, build_core, load_core
 from bwnhw.rtl.fifo import CreditFifo, Credits

@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent / "core"))
 from oracle import qonnx_execute
 
 from bwnhw import golden, zoo
-from bwnhw.blocks import Array, Design
+from bwnhw.array_block import Array
+from bwnhw.blocks import Design
 from bwnhw.codes import accuracy, encode
 from bwnhw.compare import Comparison, compare
 from bwnhw.cycles import cycles

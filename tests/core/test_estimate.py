@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from bwnhw import resources as measured
 from bwnhw.array_bill import tree
-from bwnhw.blocks import Array, Best, Design, Fifo, Reduce, Scaler, Step, Thresholds
+from bwnhw.array_block import Array, Step
+from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Thresholds
 from bwnhw.cli import report
 from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bwnhw.blocks import Array, Reduce, Scaler, Thresholds, Window
+from bwnhw.array_block import Array
+from bwnhw.blocks import Reduce, Scaler, Thresholds, Window
 from bwnhw.design import design
 from bwnhw.geometry import Geometry
 from bwnhw.network import (

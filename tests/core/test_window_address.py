@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bwnhw.blocks import Step, Window
+from bwnhw.array_block import Step
+from bwnhw.blocks import Window
 from bwnhw.geometry import Geometry
 from bwnhw.window_address import addresses
 

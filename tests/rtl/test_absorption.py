@@ -8,7 +8,7 @@ import pytest
 from test_array import check, close_tables, simple
 
 from bwnhw.absorption import NETS, absorption, behind, first_bits
-from bwnhw.blocks import Step
+from bwnhw.array_block import Step
 from bwnhw.compressor import after
 from bwnhw.rtl.absorption import Chain, CountingAccumulator, PartialPopcount
 from bwnhw.rtl.emit import emit

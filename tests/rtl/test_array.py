@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from bwnhw.blocks import Array, Step, Window
+from bwnhw.array_block import Array, Step
+from bwnhw.blocks import Window
 from bwnhw.design import design
 from bwnhw.geometry import Geometry
 from bwnhw.network import BIPOLAR_WEIGHTS, UNIPOLAR_WEIGHTS, Conv, Input, Ints, Threshold, Topology, signed_weights
@@ -63,7 +64,7 @@ def group_beats(window: Window, group: int, border: int, rng):
 
 
 def expected(array: Array, tables: ArrayTables, beats) -> list[int]:
-    """The formula of blocks.Array for one group, row by row."""
+    """The formula of array_block.Array for one group, row by row."""
     results = []
     for row in range(array.pe):
         acc = 0

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from bwnhw.blocks import Best, Reduce, Scaler, Step, Thresholds, Window
+from bwnhw.array_block import Step
+from bwnhw.blocks import Best, Reduce, Scaler, Thresholds, Window
 from bwnhw.geometry import Geometry
 from bwnhw.rtl.core import build_core
 

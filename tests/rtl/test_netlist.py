@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bwnhw.blocks import Array, Step, Window
+from bwnhw.array_block import Array, Step
+from bwnhw.blocks import Window
 from bwnhw.geometry import Geometry
 from bwnhw.network import CodebookShape
 from bwnhw.rtl.array import SystolicArray

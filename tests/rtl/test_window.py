@@ -7,7 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 from window_reference import Beat, Reference, random_window
 
-from bwnhw.blocks import Step, Window
+from bwnhw.array_block import Step
+from bwnhw.blocks import Window
 from bwnhw.geometry import Geometry
 from bwnhw.rtl.window import SlidingWindow
 

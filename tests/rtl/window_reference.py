@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bwnhw.blocks import Step, Window
+from bwnhw.array_block import Step
+from bwnhw.blocks import Window
 from bwnhw.geometry import Geometry
 
 
