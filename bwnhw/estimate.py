@@ -31,8 +31,8 @@ class LayerEstimate:
     """One stage of the design.
 
     `engine` is that of its conv, else None; `fold` the number of different weight words of a lane (0 without weights); `first` and
-    `latency` the cycles of its first and last output of image 0; `interval` cycles from image to image as it runs in this design; `busy`
-    cycles per image that it works. `brams` are block RAMs of 18 kbit (ice40: 4); `weight_bits` are stored ones, the folding's padding
+    `latency` the cycles of its first and last output of image 0; `interval` cycles from image to image, which is the design's as soon as all
+    buffers in front of a slower layer are full; `busy` cycles per image that it works. `brams` are block RAMs of 18 kbit (ice40: 4); `weight_bits` are stored ones, the folding's padding
     included. `uncoded`: what it would take without its codebook, where its engine makes use of one.
     """
 
@@ -107,7 +107,7 @@ def estimate(network: Network | Topology, plan: Plan, family: str = "xc7") -> Es
     laid = design(topology, plan)
     known = network if isinstance(network, Network) else None
     timed, sized = cycles(laid), resources(laid, family, known)
-    layers = tuple(_layer(stage, plan, timing, size, beats)
+    layers = tuple(_layer(stage, plan, timing, timed.interval, size, beats)
                    for stage, timing, size, beats in zip(laid.stages, timed.stages, sized.stages, _beats_in(laid), strict=True))
     if any(stage.array and stage.array.codebook for stage in laid.stages):
         plain = resources(design(topology, _uncoded(plan)), family, known)
@@ -125,11 +125,11 @@ def _uncoded(plan: Plan) -> Plan:
         for node, chosen in plan.engines))
 
 
-def _layer(stage: Stage, plan: Plan, timing: StageCycles, size: StageResources, beats: int) -> LayerEstimate:
+def _layer(stage: Stage, plan: Plan, timing: StageCycles, interval: int, size: StageResources, beats: int) -> LayerEstimate:
     unrolled = isinstance(stage.cores[0], Unrolled)
     chosen = dict(plan.engines)[stage.nodes[0]] if stage.array or unrolled else None
     fold = stage.array.fold_depth if stage.array else int(unrolled)
-    return LayerEstimate(stage.name, stage.nodes, chosen, fold, timing.first[0], timing.latency, timing.interval,
+    return LayerEstimate(stage.name, stage.nodes, chosen, fold, timing.first[0], timing.latency, interval,
                          pace(stage, beats), size.luts, size.ffs, size.brams, size.weight_bits)
 
 

@@ -47,6 +47,15 @@ def folded(pe: int, simd: int, taps: int = 9, **more: Any) -> Plan:
     return Plan(((1, Engine(pe, simd, taps, **more)),), 8)
 
 
+def test_every_layer_goes_at_the_designs_interval() -> None:
+    """Also one of 64 cycles that runs ahead of one of 128 until the buffer in front of that is full, images later."""
+    chain = Topology((*network().nodes[:3], Conv((2,), Ints(2, 8, 8, -16, 16), (1, 1), (1, 1), (0, 0, 0, 0), BIPOLAR_WEIGHTS, (2, -1))))
+    plan = Plan(((1, Engine(16, 8, 9)), (3, Engine(1, 16, 1))), 8, buffers=((3, 512),))
+    found = estimate(chain, plan)
+    assert found.layers[0].busy < found.interval
+    assert {layer.interval for layer in found.layers} == {found.interval}
+
+
 def test_json_has_the_agreed_names() -> None:
     found = estimate(network(), folded(4, 8), "ecp5").to_json()
     json.dumps(found, allow_nan=False)
