@@ -31,9 +31,10 @@ class LayerEstimate:
     """One stage of the design.
 
     `engine` is that of its conv, else None; `fold` the number of different weight words of a lane (0 without weights); `first` and
-    `latency` the cycles of its first and last output of image 0; `interval` cycles from image to image, which is the design's as soon as all
-    buffers in front of a slower layer are full; `busy` cycles per image that it works. `brams` are block RAMs of 18 kbit (ice40: 4); `weight_bits` are stored ones, the folding's padding
-    included. `uncoded`: what it would take without its codebook, where its engine makes use of one.
+    `latency` the cycles of its first and last output of image 0; `interval` cycles from image to image, which is the design's as soon
+    as all buffers in front of a slower layer are full; `busy` cycles per image that it works. `brams` are block RAMs of 18 kbit (ice40:
+    4); `weight_bits` are stored ones, the folding's padding included. `uncoded`: what it would take without its codebook, where its
+    engine makes use of one.
     """
 
     name: str
