@@ -23,6 +23,7 @@ from bwnhw.errors import PlanError
 from bwnhw.network import Topology
 from bwnhw.plan import Plan
 
+LONG = 64  # images, of which the second half shows what goes on in turn
 DEEPER = (2, 4, 8)  # times the depths of `design`: 1 is enough for all but two of 10,000 random designs, 2 for those
 
 
@@ -62,15 +63,23 @@ def _sufficient(whole: Design, fifos: Mapping[int, int], buffers: Mapping[int, i
     """The design with depths that don't slow it down, as far as those in the plan (by node) let it, and its interval."""
     best, interval, least = whole, cycles(whole).interval, least_interval(whole)
     for factor in DEEPER:
-        if interval == least:
+        if interval == least and _lasts(best, least):
             break
         deeper = {(number, False): factor * stage.fifo.depth for number, stage in enumerate(whole.stages) if stage.nodes[-1] not in fifos}
         deeper |= {(number, True): factor * stage.window.depth for number, stage in enumerate(whole.stages)
                    if stage.window and stage.nodes[0] not in buffers}
         found = with_depths(whole, deeper)
-        if (reached := cycles(found).interval) < interval:
+        if (reached := cycles(found).interval) < interval or reached == least and _lasts(found, least):
             best, interval = found, reached
     return best, interval
+
+
+def _lasts(whole: Design, interval: int) -> bool:
+    """Whether an interval that two images had is that of many: where a FIFO holds several images, it may be 6, 6, 8 in turn."""
+    if all(stage.fifo.depth <= beats for stage, beats in zip(whole.stages, stage_beats(whole), strict=True)):
+        return True
+    last = cycles(whole, LONG).last
+    return last[-1] - last[LONG // 2] <= (LONG - 1 - LONG // 2) * interval
 
 
 def _places(number: int, stage: Stage, groups: int, interval: int) -> list[_Place]:
@@ -92,6 +101,7 @@ class _Search:
 
     def __init__(self, whole: Design, interval: int) -> None:
         self._whole, self._interval = whole, interval
+        self._lasting = _lasts(whole, interval)  # not with depths of the plan that make intervals differ
 
     def lowered(self, places: list[_Place]) -> Depths:
         """The least choice at every place, found for the first places first."""
@@ -121,10 +131,11 @@ class _Search:
     def _keeps(self, depths: Mapping[tuple[int, bool], int]) -> bool:
         """Whether the design with these depths, all others being sufficient, settles at the interval."""
         try:
-            found = cycles(with_depths(self._whole, depths))
+            whole = with_depths(self._whole, depths)
+            found = cycles(whole)
         except PlanError:  # a buffer in which nothing goes on
             return False
-        return found.settled and found.interval == self._interval
+        return found.settled and found.interval == self._interval and (not self._lasting or _lasts(whole, self._interval))
 
 
 def with_depths(whole: Design, depths: Mapping[tuple[int, bool], int]) -> Design:
