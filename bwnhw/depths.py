@@ -61,25 +61,32 @@ def least_depths(topology: Topology, plan: Plan) -> Plan:
 
 def _sufficient(whole: Design, fifos: Mapping[int, int], buffers: Mapping[int, int]) -> tuple[Design, int]:
     """The design with depths that don't slow it down, as far as those in the plan (by node) let it, and its interval."""
-    best, interval, least = whole, cycles(whole).interval, least_interval(whole)
+    best, least = whole, least_interval(whole)
     for factor in DEEPER:
-        if interval == least and _lasts(best, least):
+        if _goes_at(best, least):
             break
         deeper = {(number, False): factor * stage.fifo.depth for number, stage in enumerate(whole.stages) if stage.nodes[-1] not in fifos}
         deeper |= {(number, True): factor * stage.window.depth for number, stage in enumerate(whole.stages)
                    if stage.window and stage.nodes[0] not in buffers}
         found = with_depths(whole, deeper)
-        if (reached := cycles(found).interval) < interval or reached == least and _lasts(found, least):
-            best, interval = found, reached
-    return best, interval
+        if _many(found) < _many(best):
+            best = found
+    return best, cycles(best).interval
 
 
-def _lasts(whole: Design, interval: int) -> bool:
-    """Whether an interval that two images had is that of many: where a FIFO holds several images, it may be 6, 6, 8 in turn."""
-    if all(stage.fifo.depth <= beats for stage, beats in zip(whole.stages, stage_beats(whole), strict=True)):
-        return True
+def _goes_at(whole: Design, interval: int) -> bool:
+    """Whether a design settles at an interval that lasts: where a FIFO holds several images, it may be 6, 6, 8 in turn."""
+    found = cycles(whole)
+    if not found.settled or found.interval != interval:
+        return False
+    several = any(stage.fifo.depth > beats for stage, beats in zip(whole.stages, stage_beats(whole), strict=True))
+    return not several or _many(whole) <= LONG // 2 * interval
+
+
+def _many(whole: Design) -> int:
+    """Cycles of the second half of `LONG` images."""
     last = cycles(whole, LONG).last
-    return last[-1] - last[LONG // 2] <= (LONG - 1 - LONG // 2) * interval
+    return last[-1] - last[-1 - LONG // 2]
 
 
 def _places(number: int, stage: Stage, groups: int, interval: int) -> list[_Place]:
@@ -101,7 +108,7 @@ class _Search:
 
     def __init__(self, whole: Design, interval: int) -> None:
         self._whole, self._interval = whole, interval
-        self._lasting = _lasts(whole, interval)  # not with depths of the plan that make intervals differ
+        self._most = None if _goes_at(whole, interval) else _many(whole)  # where depths of the plan make intervals differ
 
     def lowered(self, places: list[_Place]) -> Depths:
         """The least choice at every place, found for the first places first."""
@@ -132,10 +139,9 @@ class _Search:
         """Whether the design with these depths, all others being sufficient, settles at the interval."""
         try:
             whole = with_depths(self._whole, depths)
-            found = cycles(whole)
+            return _goes_at(whole, self._interval) if self._most is None else _many(whole) <= self._most
         except PlanError:  # a buffer in which nothing goes on
             return False
-        return found.settled and found.interval == self._interval and (not self._lasting or _lasts(whole, self._interval))
 
 
 def with_depths(whole: Design, depths: Mapping[tuple[int, bool], int]) -> Design:
