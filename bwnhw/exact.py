@@ -16,9 +16,12 @@ class TwoRootsError(ArithmeticError):
 
 
 @total_ordering
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Surd:
-    """u + v·√c; canonical: c ≥ 0 is no rational square, and v = c = 0 where the number is rational. Make them by `surd` or `root`."""
+    """u + v·√c; c ≥ 0 is no rational square, and v = c = 0 where the number is rational. Make them by `surd` or `root`.
+
+    Equal are those of one value: 9·√(2/81) and √2 are.
+    """
 
     u: Fraction
     v: Fraction = Fraction(0)
@@ -28,6 +31,16 @@ class Surd:
     def rational(self) -> bool:
         """True where there is no root."""
         return not self.v
+
+    def _value(self) -> tuple[Fraction, Fraction]:
+        """u, and the square of the rest with its sign."""
+        return self.u, _sign(self.v) * self.v * self.v * self.c
+
+    def __eq__(self, other: object) -> bool:
+        return self._value() == other._value() if isinstance(other, Surd) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._value())
 
     def __add__(self, other: "Surd | Rational") -> "Surd":
         a, b = _together(self, other)

@@ -41,6 +41,13 @@ def test_floor_ceiling_sign(s):
     assert s.sign() == sign(v)
 
 
+def test_equal_values_are_equal() -> None:
+    """Also by roots that are multiples of each other, after one of them was lost on the way."""
+    two, less = root(Fraction(2)), root(Fraction(2, 81))
+    assert two / less * less == two and hash(two / less * less) == hash(two)
+    assert two != -two and two != less and surd(Fraction(1), Fraction(0), Fraction(0)) != two
+
+
 @given(ratios, ratios, ratios, ratios, radicands, st.fractions(Fraction(1, 9), 9, max_denominator=9))
 def test_arithmetic_with_one_root(u, v, p, q, c, k):
     a, b = surd(u, v, c), surd(p, q, c * k * k)  # roots that are multiples of each other count as one
