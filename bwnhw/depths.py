@@ -1,8 +1,8 @@
 """The least FIFOs and window buffers with which a design keeps its interval: what `plan` writes into every plan.
 
-The depths that `bwnhw.design` takes by itself are nearly always sufficient: none of them slows the design down. Where they aren't, since it
-doesn't go at the interval of its slowest link, or not for long, they double until they are. From there every FIFO goes down as far as the interval, by the
-exact cycle model, stays the same, one stage after the other, and so does every window buffer, by powers of two.
+The depths that `bwnhw.design` takes by itself are nearly always sufficient: none of them slows the design down. Where they aren't, since
+it doesn't go at the interval of its slowest link, or not for long, they double until they are. From there every FIFO goes down as far as
+the interval, by the exact cycle model, stays the same, one stage after the other, and so does every window buffer, by powers of two.
 
 The result is minimal: lowering any one FIFO by one place, or halving any one buffer, raises the interval or lets nothing pass. For times
 only grow where a depth shrinks (the rules of `bwnhw.events` are maxima of sums, and a lower depth waits for a later token), so a depth that

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bwnhw.adders.graph import TABLE_NETS, Graph, Node, Terms, cost, enters, form, node_cost
+from bwnhw.adders.sums import NEVER
 from bwnhw.families import FAMILIES, Family
 
 LUT_NETS = 4  # inputs of the smaller LUTs
-NEVER = 1 << 30  # LUTs of an encoding that leaves no fewer nets
 
 Table = tuple[Terms, int, int]  # terms, constant, bits
 Bits = NDArray[np.int8]  # truth tables side by side: (2**nets, functions), 0 or 1
@@ -106,7 +106,7 @@ def _encoded(columns: Bits, chosen: list[int], known: list[Bits]) -> int:
             classes[value].append(effect)
     more = (max(map(len, classes)) - 1).bit_length()
     if len(known) + more >= len(chosen):
-        return NEVER
+        return NEVER  # no fewer nets than before
     spare = bytes(effects[0])  # for codes that don't occur
     made = b"".join((*found, *[spare] * (1 << more))[code] for code in range(1 << more) for found in classes)
     return more + _functions(made, columns.shape[1])

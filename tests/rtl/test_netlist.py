@@ -122,6 +122,7 @@ class Broadcast(SystolicArray):
 
 
 @pytest.mark.slow
-def test_a_broadcast_is_seen(tmp_path):
-    (small, _), _, (count, net) = fanouts(tmp_path, KINDS["constant"], "ecp5", Broadcast)
+@pytest.mark.parametrize("family", FLOWS)
+def test_a_broadcast_is_seen(tmp_path, family):
+    (small, _), _, (count, net) = fanouts(tmp_path, KINDS["constant"], family, Broadcast)
     assert count > small and "first" in net
