@@ -15,6 +15,7 @@ import json
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,19 @@ import numpy as np
 from calibration_designs import draw
 from scipy.optimize import nnls
 
+from bwnhw.array_block import Array
 from bwnhw.bill import Bill
 from bwnhw.blocks import Best, Design, Downsize, Fifo, Reduce, Scaler, Thresholds, Upsize, Window
 from bwnhw.design import design
 from bwnhw.families import FAMILIES
 from bwnhw.files import write_text
+from bwnhw.network import Network
 from bwnhw.rtl.emit import emit
 from bwnhw.rtl.netlist import count
 from bwnhw.rtl.synth import FLATTENED, SCRIPTS, run_yosys, yosys_command
 from bwnhw.rtl.top import build
 from bwnhw.structure import Block, bill, credits, shell, stage_blocks
+from bwnhw.value_bill import spared
 
 TARGET = Path(__file__).parent.parent / "bwnhw" / "coefficients.json"
 COUNTS = Path(__file__).parent / "calibration_counts.json"
@@ -114,7 +118,7 @@ def fitted(measured: dict[str, dict[str, Row]], family: str) -> tuple[dict[str, 
             # A block that does nothing is optimised away; others weren't synthesised (--seeds). A pool's window, kept apart, has a fold
             # counter that nothing reads.
             if name in counts and not (isinstance(block, Window) and block.depthwise):
-                bills.append(bill(block, family))
+                bills.append(_with_values(block, name, network, laid, family))
                 rows.append({"design": seed, "name": name, "block": type(block).__name__, "what": str(block), **counts[name]})
         if "rest" in counts and int(seed) not in HEADS:
             bills.append(rest(laid))
@@ -129,6 +133,16 @@ def fitted(measured: dict[str, dict[str, Row]], family: str) -> tuple[dict[str, 
         luts = found.part.luts + sum(table[name] * number for name, number in found.features.items() if number)
         row["estimated"] = {"luts": round(luts), "ffs": found.part.ffs, "brams": found.part.brams}
     return table, rows
+
+
+def _with_values(block: Block, name: str, network: Network, laid: Design, family: str) -> Bill:
+    """A block's bill, an array's by the values of its tables."""
+    found = bill(block, family)
+    if isinstance(block, Array):
+        more = spared(network, next(stage for stage in laid.stages if name.startswith(f"{stage.name}_")), family)
+        found = Bill(found.part + more.part, Counter(found.features), found.weight_bits)
+        found.features.update(more.features)
+    return found
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -195,12 +195,21 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
 def _tables(block: Array, family: str) -> Part:
     """The tables of weights that are apart from the carries. What is the same at their end costs nothing: the constant plane of the last
     group, and the whole of it where it is padding."""
-    if block.memory == "block" or block.loaded or block.codebook or block.fold_depth <= max(8, FAMILIES[family].leaf // 2):
+    if not tables_apart(block, family):
         return Part()
+    return Part(sum(rom_luts(lanes, depth, block.fill, family) * rows for lanes, _, _ in array_columns(block)
+                    for depth, rows in Counter(padded_depth(block, row) for row in range(block.pe)).items()))
+
+
+def tables_apart(block: Array, family: str) -> bool:
+    """Whether an array's weights are tables of constants apart from the carries."""
+    return not (block.memory == "block" or block.loaded or block.codebook or block.fold_depth <= max(8, FAMILIES[family].leaf // 2))
+
+
+def padded_depth(block: Array, row: int) -> int:
+    """How deep the tables of a row are without what is the same at their end."""
     full = block.fold_depth - block.constant
-    padded = full - block.fold_depth // block.groups
-    return Part(sum(block.full_rows * rom_luts(lanes, full, block.fill, family)
-                    + (block.pe - block.full_rows) * rom_luts(lanes, padded, block.fill, family) for lanes, _, _ in array_columns(block)))
+    return full if row < block.full_rows else full - block.fold_depth // block.groups
 
 
 def stored_bits(block: Array) -> int:
@@ -242,13 +251,23 @@ def _accumulator(row: Bill, block: Array, family: str) -> None:
         row.part += Part(0, bits + 2 * block.flips)
         row.features["acc_offset_bits"] += bits
     elif block.offsets > 1:
-        # Bits of a table of n entries that are constant, equal or inverse to each other are one: there are 2**(n−1) − 1 others.
-        distinct = min(bits - 2, (1 << min(block.offsets - 1, 8)) - 1)
-        stored = registered(block.offsets, distinct, family)
-        row.part += (stored or Part(0, distinct)) + Part(0, (2 if block.offsets > 2 else 1) * block.flips)
+        found = offset_tables(block, family)
+        row.part += found.part + Part(0, (2 if block.offsets > 2 else 1) * block.flips)
         row.features["acc_offset_bits"] += bits
-        constant_table(row.features, block.offsets, (0 if stored else distinct) + block.flips, family)
+        row.features.update(found.features)
     row.features["rows"] += 1
+
+
+def offset_tables(block: Array, family: str, changing: tuple[int, int] | None = None) -> Bill:
+    """A row's tables of several offsets and of its flips. `changing`: how many bits of the offsets change, those that are equal or inverse
+    to each other counted once, and all of them, which is what a block RAM is as wide as; None: as many as random ones have. Of a table of n
+    entries no more than 2**(n−1) − 1 are different."""
+    most = block.acc_bits - 2
+    distinct, width = changing or (min(most, (1 << min(block.offsets - 1, 8)) - 1), most)
+    stored = registered(block.offsets, width, family)
+    found = Bill(stored or Part(0, distinct))
+    constant_table(found.features, block.offsets, (0 if stored else distinct) + block.flips, family)
+    return found
 
 
 def _edges(block: Array, family: str) -> Part:

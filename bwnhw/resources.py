@@ -17,6 +17,7 @@ from bwnhw.network import Network
 from bwnhw.seam_bill import seam
 from bwnhw.structure import Block, bill, credits, load_chain, shell, stage_blocks
 from bwnhw.unrolled import unrolled_bill
+from bwnhw.value_bill import spared
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,14 @@ class Resources:
 
 
 def resources(design: Design, family: str = "xc7", network: Network | None = None) -> Resources:
-    """Estimate a design on a family (`bwnhw.families`). What an unrolled layer costs depends on its weights: `network` has them.
+    """Estimate a design on a family (`bwnhw.families`). What an unrolled layer costs depends on its weights: `network` has them. With it
+    arrays, too, are estimated by the values of their tables (`bwnhw.value_bill`), else as if those were random.
 
     A loadable design's memories are reckoned with their chain; what its other tables would cost as constants stays in the sum, so it is
     rather too high. Raises InputError for another family, PlanError where a block has no rule or an unrolled layer no network.
     """
     checked(family)
-    stages = tuple(stage_resources(stage, family, network) for stage in design.stages)
+    stages = tuple(_valued(stage_resources(stage, family, network), stage, family, network) for stage in design.stages)
     if design.loadable:
         stages = tuple(replace(counted, blocks=(*counted.blocks, _sized("LoadChain", load_chain(stage, family), family)))
                        for stage, counted in zip(design.stages, stages, strict=True))
@@ -116,8 +118,20 @@ def checked(family: str) -> str:
     return family
 
 
+def _valued(counted: StageResources, stage: Stage, family: str, network: Network | None) -> StageResources:
+    """A stage's estimate with what the values of its array's tables spare."""
+    if network is None or not stage.array:
+        return counted
+    more = spared(network, stage, family)
+    luts = _luts(more, family)
+    return replace(counted, blocks=tuple(
+        replace(block, luts=block.luts + luts, ffs=block.ffs + more.part.ffs, brams=block.brams + more.part.brams,
+                cells=FAMILIES[family].cells(block.luts + luts, block.ffs + more.part.ffs)) if block.kind == "Array" else block
+        for block in counted.blocks))
+
+
 def stage_resources(stage: Stage, family: str, network: Network | None = None) -> StageResources:
-    """The estimate of one stage."""
+    """The estimate of one stage, an array's as if its tables were random: what the planner chooses by."""
     blocks = tuple(_in_stage(block, stage, family, network) for block in stage_blocks(stage))
     return StageResources(stage.name, stage.nodes, (*blocks, _sized("Credits", credits(stage.fifo), family)))
 
@@ -156,14 +170,18 @@ def block_resources(block: Block, family: str) -> BlockResources:
 
 
 def _sized(kind: str, found: Bill, family: str) -> BlockResources:
-    """A bill with its features at their cost. Raises PlanError for a feature that was never measured."""
+    """A bill with its features at their cost."""
+    luts = _luts(found, family)
+    return BlockResources(kind, luts, found.part.ffs, found.part.brams, found.weight_bits, FAMILIES[family].cells(luts, found.part.ffs))
+
+
+def _luts(found: Bill, family: str) -> int:
+    """The LUTs of a bill, its features at their cost. Raises PlanError for a feature that was never measured."""
     costs = _coefficients()[family]
     unknown = sorted(name for name, count in found.features.items() if count and name not in costs)
     if unknown:
         raise PlanError(f"resources: the cost of {unknown[0]} must be in coefficients.json, but it was never measured on {family}")
-    luts = found.part.luts + sum(costs[name] * count for name, count in found.features.items() if count)
-    return BlockResources(kind, round(luts), found.part.ffs, found.part.brams, found.weight_bits,
-                          FAMILIES[family].cells(round(luts), found.part.ffs))
+    return round(found.part.luts + sum(costs[name] * count for name, count in found.features.items() if count))
 
 
 @cache

@@ -1,0 +1,78 @@
+"""What the values of an array's tables spare, where a network with its weights is known.
+
+The array's bill reckons with random weights and with offsets that differ in nearly every bit. A bit of a table that is the same in all
+its entries is a wire, and bits that are equal to another or its inverse are made once: weights whose taps come from few codewords have
+many such.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bwnhw.array_bill import offset_tables, padded_depth, tables_apart
+from bwnhw.array_block import Array
+from bwnhw.bill import Bill
+from bwnhw.blocks import Stage
+from bwnhw.compressor import prefix_parity
+from bwnhw.fabric import Part
+from bwnhw.network import Conv, ConvParams, Network, ThresholdParams
+from bwnhw.rom_bill import rom_luts
+from bwnhw.tables import ArrayTables, array_tables
+
+
+def spared(network: Network, stage: Stage, family: str) -> Bill:
+    """What is to be added to the bill of a stage's array, whose tables are those of the network; LUTs and the like are below 0."""
+    array = stage.array
+    if array is None or array.loaded or not (tables_apart(array, family) or array.offsets > 1):
+        return Bill()
+    tables = stage_tables(network, stage, array)
+    found = _offsets(array, tables, family)
+    if tables_apart(array, family):
+        found.part += Part(_weights(array, tables, family))
+    return found
+
+
+def stage_tables(network: Network, stage: Stage, array: Array) -> ArrayTables:
+    """The tables of a stage's array, as the hardware stores them."""
+    index = stage.nodes[0]
+    conv, params = network.topology.nodes[index], network.params[index]
+    assert isinstance(conv, Conv) and isinstance(params, ConvParams) and stage.window  # an array is a conv's
+    fused = network.params[stage.nodes[1]] if array.mode == "bits" else None
+    threshold = fused if isinstance(fused, ThresholdParams) else None
+    return array_tables(conv, params, threshold, network.topology.nodes[conv.src[0]].out, stage.window, array)
+
+
+def varying(words: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many different bits the tables (tables, entries, bits) have, each up to inversion; bits that never change aren't counted."""
+    relative = np.packbits((words ^ words[:, :1]).swapaxes(1, 2), axis=-1)
+    at = np.broadcast_to(np.arange(len(words), dtype=">u4")[:, None, None], (*relative.shape[:2], 1)).copy().view(np.uint8)
+    seen = np.unique(np.concatenate([at, relative], axis=-1)[relative.any(axis=-1)], axis=0)
+    return np.bincount(seen[:, :at.shape[-1]].copy().view(">u4")[:, 0].astype(np.int64), minlength=len(words))
+
+
+def _weights(array: Array, tables: ArrayTables, family: str) -> int:
+    """LUTs of the weights' tables less those of random ones."""
+    def columns() -> Iterator[int]:
+        for first in range(0, array.lanes, array.pe_lanes):
+            words = prefix_parity(tables.weights[..., first:first + array.pe_lanes])
+            for row, bits in enumerate(varying(words).tolist()):
+                depth = padded_depth(array, row)
+                yield (rom_luts(bits, depth, array.fill, family) - rom_luts(words.shape[-1], depth, array.fill, family)) * array.planes
+    return sum(columns())
+
+
+def _offsets(array: Array, tables: ArrayTables, family: str) -> Bill:
+    """The offsets' tables less those that differ in nearly every bit."""
+    if array.offsets == 1:
+        return Bill()
+    words = (tables.offsets[..., None] >> np.arange(array.acc_bits) & 1).astype(bool)
+    found, features = Part(), Counter[str]()
+    changing = (words != words[:, :1]).any(axis=1).sum(axis=1)
+    for bits, width in zip(varying(words).tolist(), changing.tolist(), strict=True):
+        mine, usual = offset_tables(array, family, (bits, width)), offset_tables(array, family)
+        found += mine.part + usual.part.times(-1)
+        features.update(mine.features)
+        features.subtract(usual.features)
+    return Bill(found, features)
