@@ -15,16 +15,21 @@ else
 TYPES  := $(BIN)/mypy -p bwnhw && $(BIN)/mypy tests/typing
 endif
 
-.PHONY: run test lint clean
+.PHONY: run test lint tools clean
 run: $(VENV)/.ready-run
 	$(BIN)/bwnhw run
 
-test: lint
+test:
+	@$(MAKE) --no-print-directory --jobs=2 lint tools
 	$(BIN)/python -Im pytest --numprocesses=$(JOBS) --fail-skipped $(SELECT)
 
 lint: $(VENV)/.ready-test$(TRAIN)
 	$(BIN)/ruff check .
 	$(TYPES)
+
+# The tools in WebAssembly are compiled once on a machine, a minute or two: beside the linter, in place of once in every test process.
+tools: $(VENV)/.ready-test$(TRAIN)
+	@for tool in yosys nextpnr-ecp5 nextpnr-ice40; do $(BIN)/yowasp-$$tool --version > /dev/null || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist bwnhw-out
