@@ -50,17 +50,18 @@ class Copy:
     fixed: int = 0
 
 
-def memory(depth: int, width: int, family: str, synchronous: bool, copies: Sequence[Copy] = ()) -> Part:
+def memory(depth: int, width: int, family: str, synchronous: bool, copies: Sequence[Copy] = (), different: Sequence[int] = ()) -> Part:
     """A memory in `copies` that are written alike (none named: one), as Yosys maps it: in LUTs (registers, where LUTs are no memory), or
-    block RAM where that is cheaper and the read port is synchronous."""
+    block RAM where that is cheaper and the read port is synchronous. `different`: how many of the copies differ in so many of the lowest
+    bits of their addresses (`window_address.Addresses`); none named: all."""
     kind, stored = FAMILIES[family], banked(depth, width, family)
     copies = copies or (Copy(index_bits(depth)),)
     count = stored.brams
     read = Part(0, len(copies) * width if synchronous else 0)
     if kind.lut_ram is None:
-        prefers_blocks, found = depth * width > MOST_REGISTERS * count, _register_memory(depth, width, copies)
+        prefers_blocks, found = depth * width > MOST_REGISTERS * count, _register_memory(depth, width, copies, different)
     elif depth == 1 or depth * width <= kind.lut_ram.least or depth == 2 and width in kind.lut_ram.pairs:  # too small for any RAM
-        prefers_blocks, found = False, _register_memory(depth, width, copies)
+        prefers_blocks, found = False, _register_memory(depth, width, copies, different)
     else:
         banks = -(-depth // kind.lut_ram.pieces[-1][0])
         prefers_blocks = (width + kind.lut_ram.overhead) * banks > kind.lut_ram.limit * count
@@ -70,11 +71,18 @@ def memory(depth: int, width: int, family: str, synchronous: bool, copies: Seque
     return stored.times(len(copies)) + (_around(depth, width, kind.forward_luts, copies) if kind.forward_luts else Part())
 
 
-def _register_memory(depth: int, width: int, copies: Sequence[Copy]) -> Part:
-    """A memory of registers, which copies share, with LUT4s for its multiplexers; a copy chooses from what it can reach."""
-    reached = [depth >> copy.fixed for copy in copies]
-    multiplexers = sum(count - 1 if count <= 4 else min(count - 2, -(-7 * count // 8)) for count in reached)
-    return Part(depth + width * multiplexers, depth * width)
+def _register_memory(depth: int, width: int, copies: Sequence[Copy], different: Sequence[int]) -> Part:
+    """A memory of registers, which copies share, with LUT4s for its multiplexers; a copy chooses from what it can reach. Copies that agree
+    in their lowest bits share what those choose, where that is cheaper."""
+    apart = sum(_multiplexer(depth >> copy.fixed) for copy in copies)
+    shared = [count * (depth >> low) * _multiplexer(1 << low) + sum(_multiplexer(depth >> max(low, copy.fixed)) for copy in copies)
+              for low, count in enumerate(different)]
+    return Part(depth + width * min([apart, *shared]), depth * width)
+
+
+def _multiplexer(count: int) -> int:
+    """LUT4s of a multiplexer."""
+    return count - 1 if count <= 4 else min(count - 2, -(-7 * count // 8))
 
 
 def _lut_memory(ram: LutRam, depth: int, width: int, copies: int) -> int:

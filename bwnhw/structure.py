@@ -1,7 +1,7 @@
 """What each block is made of: parts known in closed form, and counted features whose LUT cost per piece is calibrated.
 
-A `Bill` follows from a block's description alone, never from its weights; that of an `Unrolled`, which is made of them, is in
-`bwnhw.unrolled`. The features are those of the generators in `bwnhw.rtl`;
+A `Bill` follows from a block's description alone, never from its weights; what an array's spare is in `bwnhw.value_bill`, and the bill of
+an `Unrolled`, which is made of them, in `bwnhw.unrolled`. The features are those of the generators in `bwnhw.rtl`;
 `bwnhw/coefficients.json` says what one of each costs on each family, and `benchmarks/calibrate_resources.py` measures it.
 """
 

@@ -22,7 +22,8 @@ class Addresses:
     """`bits` of an address; `base` bits of it that change from pixel to pixel, `cursor` bits that change at all.
 
     Of each copy: `summed`, bits behind a carry chain, and `fixed`, bits that are constant. `tables`: different bits in the tables of all
-    copies that are neither constant nor a bit of the tap beat.
+    copies that are neither constant nor a bit of the tap beat. `different`: how many copies there are that differ in the lowest 0, 1, ...,
+    `bits` bits of their addresses.
     """
 
     bits: int
@@ -31,6 +32,7 @@ class Addresses:
     summed: tuple[int, ...]
     fixed: tuple[int, ...]
     tables: int
+    different: tuple[int, ...]
 
 
 def addresses(window: Window) -> Addresses:
@@ -50,7 +52,8 @@ def _addresses(geometry: Geometry, words: int, depth: int, taps: int, still: int
     tables = {column.tobytes() for column in columns[varies]} - beats
     lowest = [trailing_zeros(int(every)) if every else bits for every in np.bitwise_or.reduce(distances, axis=1)]
     return Addresses(bits, bits - still, bits - low, tuple(max(0, bits - max(zeros, low)) for zeros in lowest),
-                     tuple(int(count) for count in (~varies[:, :low]).sum(axis=1)), len(tables))
+                     tuple(int(count) for count in (~varies[:, :low]).sum(axis=1)), len(tables),
+                     tuple(len({copy[:low].tobytes() for copy in columns}) for low in range(bits + 1)))
 
 
 @lru_cache(maxsize=1 << 12)

@@ -19,7 +19,7 @@ def window_bill(block: Window, family: str) -> Bill:
     """The bill of a window. A pool's has no fold, and no offset: nothing reads them."""
     where = addresses(block)
     copies = [Copy(own, fixed) for own, fixed in zip(where.summed, where.fixed, strict=True)]
-    part = memory(block.depth, block.lanes * block.bits, family, True, copies)
+    part = memory(block.depth, block.lanes * block.bits, family, True, copies, where.different)
     return Bill(part + Part(sum(adder(bits, family) for bits in _sums(block, where)), _registers(block, where)), _features(block, where))
 
 

@@ -52,7 +52,7 @@ from bwnhw.planner import (
     port_lanes,
     quickest,
 )
-from bwnhw.resources import resources
+from bwnhw.resources import resources, stage_resources
 from bwnhw.unrolled import unrollable
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -147,9 +147,10 @@ class Whole:
 def whole(laid: Design, network: Network | None = None) -> Whole:
     """Worked out from the finished design, stage by stage, without the planner's segments."""
     beats = [laid.input.beats, *stage_beats(laid)]
-    sized = resources(laid, network=network)
+    stages = [stage_resources(stage, "xc7", network) for stage in laid.stages]  # arrays as if their tables were random, as the planner does
     resizing = sum(1 if isinstance(block, Upsize) else block.ratio for stage in laid.stages for block in stage.resizers)
-    return Whole(sized.luts, sized.brams, max([*beats, *(pace(stage, n) for stage, n in zip(laid.stages, beats, strict=False))]),
+    luts = resources(Design(laid.input, (), laid.output)).shell.luts + sum(stage.luts for stage in stages)
+    return Whole(luts, sum(stage.brams for stage in stages), max([*beats, *(pace(stage, n) for stage, n in zip(laid.stages, beats, strict=False))]),
                  resizing + sum(map(lag, laid.stages)))
 
 
