@@ -147,7 +147,7 @@ class Whole:
 def whole(laid: Design, network: Network | None = None) -> Whole:
     """Worked out from the finished design, stage by stage, without the planner's segments."""
     beats = [laid.input.beats, *stage_beats(laid)]
-    stages = [stage_resources(stage, "xc7", network) for stage in laid.stages]  # arrays as if their tables were random, as the planner does
+    stages = [stage_resources(stage, "xc7", network) for stage in laid.stages]  # as if their tables were random, as the planner does
     resizing = sum(1 if isinstance(block, Upsize) else block.ratio for stage in laid.stages for block in stage.resizers)
     luts = resources(Design(laid.input, (), laid.output)).shell.luts + sum(stage.luts for stage in stages)
     return Whole(luts, sum(stage.brams for stage in stages), max([*beats, *(pace(stage, n) for stage, n in zip(laid.stages, beats, strict=False))]),
