@@ -150,8 +150,8 @@ def whole(laid: Design, network: Network | None = None) -> Whole:
     stages = [stage_resources(stage, "xc7", network) for stage in laid.stages]  # as if their tables were random, as the planner does
     resizing = sum(1 if isinstance(block, Upsize) else block.ratio for stage in laid.stages for block in stage.resizers)
     luts = resources(Design(laid.input, (), laid.output)).shell.luts + sum(stage.luts for stage in stages)
-    return Whole(luts, sum(stage.brams for stage in stages), max([*beats, *(pace(stage, n) for stage, n in zip(laid.stages, beats, strict=False))]),
-                 resizing + sum(map(lag, laid.stages)))
+    slowest = max([*beats, *(pace(stage, n) for stage, n in zip(laid.stages, beats, strict=False))])
+    return Whole(luts, sum(stage.brams for stage in stages), slowest, resizing + sum(map(lag, laid.stages)))
 
 
 def candidates(conv: Conv, source: Ints, interval: int, fewest: int) -> list[Engine]:
