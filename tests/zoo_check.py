@@ -1,11 +1,13 @@
 """The networks of the zoo on every test image: qonnx equals golden equals hardware, and the cycles equal the estimate.
 
-    python tests/zoo_check.py [NAME ...] [--data mnist.npz] [--plans FOLDER] [--bench N] [--no-hardware] [--json FILE]
+    python tests/zoo_check.py [NAME ...] [--data mnist.npz] [--plans FOLDER] [--images N] [--bench N] [--no-hardware]
+                              [--json FILE]
 
 For each network: accuracy of golden; every layer as qonnx computes it against golden's integers, fed with qonnx's own codes, on every
 test image, values so near a step that float32's rounding decides counted apart (`bwnhw.compare`); then for each folding in
 tests/data/plans/NAME-*.json: N images (200 by default) through cocotb and the batch runner, the fastest folding's batch runner every test
 image, estimated against measured latency and interval, and no idle cycle in an array whose beats make the interval.
+`--images` takes only the first N test images.
 MNIST's networks need `--data`: an .npz with x_test (N, 28, 28) and y_test. Exit status 1 when anything differs. Needs the `test` extra;
 takes minutes per folding.
 """
@@ -109,7 +111,7 @@ def _interval(network: Network, plan_file: Path) -> int:
 def check(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Everything about one network."""
     network = lower(load(zoo.find(name)))
-    images, labels = test_set(name, options.data)
+    images, labels = (every[:options.images] for every in test_set(name, options.data))
     result: dict[str, Any] = {"model": name, "images": len(images),
                               "accuracy": accuracy(golden.outputs(network, encode(network, images)), labels)}
     print(f"{name}: {len(images)} test images, golden {100 * result['accuracy']:.2f} %", flush=True)
@@ -138,6 +140,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks of the zoo (default: all)")
     parser.add_argument("--data", type=Path, help="MNIST as .npz")
     parser.add_argument("--plans", type=Path, default=Path(__file__).parent / "data" / "plans")
+    parser.add_argument("--images", type=int, help="only the first of the test images")
     parser.add_argument("--bench", type=int, default=200, help="images through cocotb")
     parser.add_argument("--no-hardware", dest="hardware", action="store_false")
     parser.add_argument("--json", type=Path)
