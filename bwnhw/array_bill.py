@@ -193,11 +193,11 @@ def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
 
 
 def _tables(block: Array, family: str) -> Part:
-    """The tables of weights that are apart from the carries. What is the same at their end costs nothing: the constant plane of the last
-    group, and the whole of it where it is padding."""
+    """The tables of weights that are apart from the carries. At their end the constant plane of the last group is the same, and the
+    whole of it where it is padding."""
     if not tables_apart(block, family):
         return Part()
-    return Part(sum(rom_luts(lanes, depth, block.fill, family) * rows for lanes, _, _ in array_columns(block)
+    return Part(sum(rom_luts(lanes, depth, block.fill, family, block.fold_depth - depth) * rows for lanes, _, _ in array_columns(block)
                     for depth, rows in Counter(padded_depth(block, row) for row in range(block.pe)).items()))
 
 

@@ -59,7 +59,8 @@ def _weights(array: Array, tables: ArrayTables, family: str) -> int:
             words = prefix_parity(tables.weights[..., first:first + array.pe_lanes])
             for row, bits in enumerate(varying(words).tolist()):
                 depth = padded_depth(array, row)
-                yield (rom_luts(bits, depth, array.fill, family) - rom_luts(words.shape[-1], depth, array.fill, family)) * array.planes
+                mine, usual = (rom_luts(lanes, depth, array.fill, family, array.fold_depth - depth) for lanes in (bits, words.shape[-1]))
+                yield (mine - usual) * array.planes
     return sum(columns())
 
 
