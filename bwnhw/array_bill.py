@@ -111,6 +111,8 @@ def array_bill(block: Array, family: str) -> Bill:
     row.part += _passing(block, family)
     features = Counter({name: count * block.pe for name, count in row.features.items()})
     features["array_edge"] += 1
+    if not FAMILIES[family].sets:
+        features["array_fold_bits"] += fold * counters  # inverted at the top, since the counters below start with 1
     part = row.part.times(block.pe) + skew + _edges(block, family) + _tables(block, family)
     baked = block.sharing is not None and block.sharing.baked(block.fold_depth, block.memory)
     if (block.memory == "block" or block.codebook and not baked) and fold:

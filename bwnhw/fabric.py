@@ -71,6 +71,11 @@ def memory(depth: int, width: int, family: str, synchronous: bool, copies: Seque
     return stored.times(len(copies)) + (_around(depth, width, kind.forward_luts, copies) if kind.forward_luts else Part())
 
 
+def fifo_memory(depth: int, width: int, family: str) -> Part:
+    """The memory of a FIFO, which only a deep one reads through a register."""
+    return memory(depth, width, family, depth > 64)
+
+
 def _register_memory(depth: int, width: int, copies: Sequence[Copy], different: Sequence[int]) -> Part:
     """A memory of registers, which copies share, with LUT4s for its multiplexers; a copy chooses from what it can reach. Copies that agree
     in their lowest bits share what those choose, where that is cheaper."""

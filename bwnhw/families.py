@@ -40,7 +40,7 @@ class Family:
     each other, Yosys compares the addresses and brings a word round, and this is the LUTs that it takes per bit of an address. A table of
     constants with a register behind it becomes block RAM where it has more than `table_limit` entries of one bit by the LUT's size, for
     each block RAM, its depth rounded up to a power of two. `starts`: whether the block RAM's register can start with a value, as one of
-    such a table does.
+    such a table does. `sets`: whether a register can start with 1; else it is kept inverted, and inverters stand where others begin.
     `packed`: None where LUTs and flip-flops of a device don't compete; else a logic cell holds one of each, and this is the share of LUTs
     whose flip-flop is in the same cell (0.25 and 0.40 in two designs that nextpnr placed).
     """
@@ -56,6 +56,7 @@ class Family:
     forward_luts: Fraction | None
     table_limit: int
     starts: bool
+    sets: bool
     packed: float | None = None
 
     def cells(self, luts: int, ffs: int) -> int:
@@ -72,8 +73,8 @@ _18_KBIT = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 # The rules for memories were read off Yosys 0.70 over a grid of widths and depths (benchmarks/memory_grid.py).
 FAMILIES: Mapping[str, Family] = MappingProxyType({
     "xc7": Family(6, 1, 2, True, 3, LutRam(((32, 6, 4), (64, 3, 4)), 4, (1, 2, 3), 1, 0, Fraction(1, 3), 0.3, 41.4), 18, _18_KBIT, None,
-                  136, True),
+                  136, True, True),
     "ecp5": Family(4, 2, 4, True, None, LutRam(((16, 4, 6),), 6, (1, 2, 3, 5), 2, 2, Fraction(3, 4), 2.5, 109.0), 18, _18_KBIT,
-                   Fraction(1, 2), 136, False),
-    "ice40": Family(4, 1, 2, False, None, None, 4, ((256, 16), (512, 8), (1024, 4), (2048, 2)), Fraction(1), 68, False, 0.33),
+                   Fraction(1, 2), 136, False, True),
+    "ice40": Family(4, 1, 2, False, None, None, 4, ((256, 16), (512, 8), (1024, 4), (2048, 2)), Fraction(1), 68, False, False, 0.33),
 })

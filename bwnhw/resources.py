@@ -7,14 +7,16 @@ import json
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import zip_longest
 
 from bwnhw.array_block import Array
 from bwnhw.bill import Bill
 from bwnhw.blocks import Design, Stage, Unrolled, Window
 from bwnhw.errors import InputError, PlanError
+from bwnhw.fabric import Part
 from bwnhw.families import FAMILIES
 from bwnhw.network import Network
-from bwnhw.seam_bill import seam
+from bwnhw.seam_bill import seam, upsized
 from bwnhw.structure import Block, bill, credits, load_chain, shell, stage_blocks
 from bwnhw.unrolled import unrolled_bill
 from bwnhw.value_bill import spared
@@ -104,7 +106,8 @@ def resources(design: Design, family: str = "xc7", network: Network | None = Non
     rather too high. Raises InputError for another family, PlanError where a block has no rule or an unrolled layer no network.
     """
     checked(family)
-    stages = tuple(_valued(stage_resources(stage, family, network), stage, family, network) for stage in design.stages)
+    stages = tuple(_joined(_valued(stage_resources(stage, family, network), stage, family, network), stage, behind, family)
+                   for stage, behind in zip_longest(design.stages, design.stages[1:]))
     if design.loadable:
         stages = tuple(replace(counted, blocks=(*counted.blocks, _sized("LoadChain", load_chain(stage, family), family)))
                        for stage, counted in zip(design.stages, stages, strict=True))
@@ -123,10 +126,21 @@ def _valued(counted: StageResources, stage: Stage, family: str, network: Network
     if network is None or not stage.array:
         return counted
     more = spared(network, stage, family)
-    luts = _luts(more, family)
+    return _changed(counted, "Array", Part(_luts(more, family), more.part.ffs, more.part.brams), family)
+
+
+def _joined(counted: StageResources, stage: Stage, behind: Stage | None, family: str) -> StageResources:
+    """A stage's estimate with what its FIFO and the stage behind it have in common."""
+    return _changed(counted, "Fifo", upsized(stage.fifo, behind, family), family) if behind else counted
+
+
+def _changed(counted: StageResources, kind: str, more: Part, family: str) -> StageResources:
+    """A stage's estimate with something added to its block of a kind."""
+    if more == Part():
+        return counted
     return replace(counted, blocks=tuple(
-        replace(block, luts=block.luts + luts, ffs=block.ffs + more.part.ffs, brams=block.brams + more.part.brams,
-                cells=FAMILIES[family].cells(block.luts + luts, block.ffs + more.part.ffs)) if block.kind == "Array" else block
+        replace(block, luts=block.luts + more.luts, ffs=block.ffs + more.ffs, brams=block.brams + more.brams,
+                cells=FAMILIES[family].cells(block.luts + more.luts, block.ffs + more.ffs)) if block.kind == kind else block
         for block in counted.blocks))
 
 

@@ -14,7 +14,7 @@ from bwnhw.array_block import Array
 from bwnhw.bill import Bill, constant_table
 from bwnhw.blocks import Best, Design, Downsize, Fifo, Reduce, Scaler, Stage, Thresholds, Unrolled, Upsize, Window
 from bwnhw.errors import PlanError
-from bwnhw.fabric import Part, delay, index_bits, memory
+from bwnhw.fabric import Part, delay, fifo_memory, index_bits, memory
 from bwnhw.loading import WORD, LoadTable, stage_load_tables
 from bwnhw.window_bill import window_bill
 
@@ -43,7 +43,7 @@ def _downsize(block: Downsize, family: str) -> Bill:
 def _fifo(block: Fifo, family: str) -> Bill:
     pointers, level = index_bits(block.depth), block.depth.bit_length()
     width = block.lanes * block.bits
-    found = Bill(memory(block.depth, width, family, block.depth > 64) + Part(0, 2 * pointers + level),
+    found = Bill(fifo_memory(block.depth, width, family) + Part(0, 2 * pointers + level),
                  Counter(fifo=1, fifo_bits=2 * pointers + level))
     if block.depth & (block.depth - 1):
         found.features["fifo_wrap_bits"] += 2 * pointers

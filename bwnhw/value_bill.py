@@ -16,7 +16,7 @@ from bwnhw.array_block import Array
 from bwnhw.bill import Bill
 from bwnhw.blocks import Stage
 from bwnhw.compressor import prefix_parity
-from bwnhw.fabric import Part
+from bwnhw.fabric import Part, index_bits
 from bwnhw.network import Conv, ConvParams, Network, ThresholdParams
 from bwnhw.rom_bill import rom_luts
 from bwnhw.tables import ArrayTables, array_tables
@@ -58,10 +58,21 @@ def _weights(array: Array, tables: ArrayTables, family: str) -> int:
         for first in range(0, array.lanes, array.pe_lanes):
             words = prefix_parity(tables.weights[..., first:first + array.pe_lanes])
             for row, bits in enumerate(varying(words).tolist()):
-                depth = padded_depth(array, row)
-                mine, usual = (rom_luts(lanes, depth, array.fill, family, array.fold_depth - depth) for lanes in (bits, words.shape[-1]))
-                yield (mine - usual) * array.planes
+                yield (_table(array, row, words[row], bits, family) - _random(array, row, words.shape[-1], family)) * array.planes
     return sum(columns())
+
+
+def _table(array: Array, row: int, words: NDArray[np.bool_], bits: int, family: str) -> int:
+    """LUTs of a row's table, of which so many bits are different. One of few different words is a table of their numbers with the words
+    behind it: a codebook whose codewords have taps in common makes such."""
+    few = len(np.unique(words, axis=0))
+    return min(_random(array, row, bits, family), _random(array, row, index_bits(few), family) + rom_luts(bits, few, array.fill, family))
+
+
+def _random(array: Array, row: int, bits: int, family: str) -> int:
+    """LUTs of a row's table of random bits."""
+    depth = padded_depth(array, row)
+    return rom_luts(bits, depth, array.fill, family, array.fold_depth - depth)
 
 
 def _offsets(array: Array, tables: ArrayTables, family: str) -> Bill:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bwnhw import resources as measured
 from bwnhw.array_bill import tree
 from bwnhw.array_block import Array, Step
-from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Thresholds
+from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize
 from bwnhw.cli import report
 from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError
@@ -25,7 +25,7 @@ from bwnhw.network import BIPOLAR_WEIGHTS, CodebookShape, Conv, Input, Ints, Poo
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, resources
 from bwnhw.rom_bill import registered, rom_luts
-from bwnhw.seam_bill import seam
+from bwnhw.seam_bill import seam, upsized
 from bwnhw.structure import bill
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -254,3 +254,22 @@ def test_lines_go_on_across_the_seam() -> None:
     # six bits of three registers each become shift registers; two registers of `first` and of the offset's six bits go,
     # and three of the lane
     assert found == Part(6 + 1, -6 * 3 - 2 * (1 + 6) - 3)
+
+
+def test_an_upsizer_makes_a_fifo_block_ram() -> None:
+    """As in random-100 at four cycles an image on iCE40, where Yosys made block RAM of two FIFOs in front of upsizers, not of the last one."""
+    fifo = Fifo(16, 1, 15)
+    behind = Stage("behind", (1,), (Upsize(16, 2, 32, 1),), None, (), fifo)
+    found = upsized(fifo, behind, "ice40")
+    assert found.brams == 1 and found.ffs < -15 * 16 / 2
+    assert upsized(fifo, replace(behind, resizers=()), "ice40") == Part()
+    assert upsized(Fifo(4, 1, 15), behind, "ice40") == upsized(fifo, behind, "xc7") == upsized(fifo, behind, "ecp5") == Part()
+
+
+@pytest.mark.parametrize(("depth", "same", "least", "most"), [
+    (117, 0, 2, 2), (117, 13, 3.9, 4), (144, 72, 4, 4.5), (60, 40, 2, 2), (64, 76, 1, 1), (80, 80, 3, 3.3), (192, 0, 4, 4), (240, 0, 4, 4),
+    (208, 0, 5, 6)])
+def test_tables_of_wide_luts(depth: int, same: int, least: float, most: float) -> None:
+    """LUT6 per bit as Yosys took for tables of 48 bits; what is the same at the end may cost something where it has an address bit."""
+    assert least <= rom_luts(48, depth, 1.0, "xc7", same) / 48 <= most
+    assert rom_luts(48, depth, 1.0, "ecp5", same) == rom_luts(48, depth, 1.0, "ecp5")
