@@ -20,6 +20,8 @@ from bwnhw.rom_bill import registered, rom_luts
 
 IN_LUTS = tuple((depth, width) for depth in (16, 18, 20, 24, 32, 36, 48, 64, 72, 96, 128, 136, 160, 192, 224, 256, 320, 384, 512, 640, 1024)
                 for width in (1, 4, 16))
+ALIKE = ((117, 13), (80, 80), (100, 60), (144, 72), (60, 40), (64, 76), (180, 20), (120, 60))  # random words and others behind, all ones
+ALIKE_WIDTH = 16
 IN_BLOCKS = ((300, 12), (600, 24), (700, 5), (1100, 20), (1500, 12), (2000, 12), (2400, 16), (2500, 30), (2880, 12), (3840, 4), (4000, 12),
              (5000, 8), (6000, 3))
 WITH_REGISTERS = tuple((depth, width) for depth in (64, 80, 128, 144, 256, 288, 512, 600) for width in (2, 6, 10, 18)
@@ -34,6 +36,13 @@ def cells(tables: Sequence[Table], kind: Callable[[int, list[int]], str]) -> lis
     rng = np.random.default_rng(SEED)
     return [Cell((("input", "at", index_bits(depth)), ("output reg", "q", width)), kind(width, rng.integers(0, 1 << width, depth).tolist()))
             for depth, width in tables]
+
+
+def ended_alike() -> list[Cell]:
+    """Tables of random words with ones at the end."""
+    rng, ones = np.random.default_rng(SEED), (1 << ALIKE_WIDTH) - 1
+    return [Cell((("input", "at", index_bits(depth + same)), ("output reg", "q", ALIKE_WIDTH)),
+                 cases(ALIKE_WIDTH, [*rng.integers(0, ones + 1, depth).tolist(), *[ones] * same])) for depth, same in ALIKE]
 
 
 def cases(width: int, words: list[int], name: str = "q") -> str:
@@ -66,6 +75,10 @@ def main() -> int:
             guess = rom_luts(width, depth, 1.0, family)
             errors.append(abs(guess - found.luts) / found.luts)
             print(f"{family} {depth} x {width}: {guess} / {found.luts} LUTs")
+        for (depth, same), found in zip(ALIKE, measured(ended_alike(), family), strict=True):
+            guess = rom_luts(ALIKE_WIDTH, depth, 1.0, family, same)
+            errors.append(abs(guess - found.luts) / found.luts)
+            print(f"{family} {depth} x {ALIKE_WIDTH}, {same} more alike: {guess} / {found.luts} LUTs")
         for (depth, width), found in zip(IN_BLOCKS, measured(cells(IN_BLOCKS, in_block), family), strict=True):
             stored = banked(depth, width, family)
             passed &= stored.brams == found.brams

@@ -257,7 +257,7 @@ def test_lines_go_on_across_the_seam() -> None:
 
 
 def test_an_upsizer_makes_a_fifo_block_ram() -> None:
-    """As in random-100 at four cycles an image on iCE40, where Yosys made block RAM of two FIFOs in front of upsizers, not of the last one."""
+    """As in a random network on iCE40, where Yosys made block RAM of two FIFOs in front of upsizers, but not of the last one."""
     fifo = Fifo(16, 1, 15)
     behind = Stage("behind", (1,), (Upsize(16, 2, 32, 1),), None, (), fifo)
     found = upsized(fifo, behind, "ice40")
