@@ -15,7 +15,6 @@ import json
 import re
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,11 +99,7 @@ def synthesised(seed: int, family: str, known: dict[str, Row]) -> tuple[dict[str
 
 def rest(laid: Design) -> Bill:
     """What lies between the blocks: shell and credits."""
-    whole = shell(laid)
-    for stage in laid.stages:
-        part = credits(stage.fifo)
-        whole = Bill(whole.part + part.part, whole.features + part.features)
-    return whole
+    return sum((credits(stage.fifo) for stage in laid.stages), shell(laid))
 
 
 def fitted(measured: dict[str, dict[str, Row]], family: str) -> tuple[dict[str, float], list[Row]]:
@@ -137,12 +132,9 @@ def fitted(measured: dict[str, dict[str, Row]], family: str) -> tuple[dict[str, 
 
 def _with_values(block: Block, name: str, network: Network, laid: Design, family: str) -> Bill:
     """A block's bill, an array's by the values of its tables."""
-    found = bill(block, family)
-    if isinstance(block, Array):
-        more = spared(network, next(stage for stage in laid.stages if name.startswith(f"{stage.name}_")), family)
-        found = Bill(found.part + more.part, Counter(found.features), found.weight_bits)
-        found.features.update(more.features)
-    return found
+    if not isinstance(block, Array):
+        return bill(block, family)
+    return bill(block, family) + spared(network, next(stage for stage in laid.stages if name.startswith(f"{stage.name}_")), family)
 
 
 def summary(rows: Sequence[Row]) -> str:

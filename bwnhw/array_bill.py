@@ -199,8 +199,9 @@ def _tables(block: Array, family: str) -> Part:
     whole of it where it is padding."""
     if not tables_apart(block, family):
         return Part()
-    return Part(sum(rom_luts(lanes, depth, block.fill, family, block.fold_depth - depth) * rows for lanes, _, _ in array_columns(block)
-                    for depth, rows in Counter(padded_depth(block, row) for row in range(block.pe)).items()))
+    rows = ((padded_depth(block, 0), block.full_rows), (padded_depth(block, block.full_rows), block.pe - block.full_rows))
+    return Part(sum(rom_luts(lanes, depth, block.fill, family, block.fold_depth - depth) * count
+                    for lanes, _, _ in array_columns(block) for depth, count in rows))
 
 
 def tables_apart(block: Array, family: str) -> bool:

@@ -15,6 +15,11 @@ class Bill:
     features: Counter[str] = field(default_factory=Counter)
     weight_bits: int = 0
 
+    def __add__(self, other: "Bill") -> "Bill":
+        features = Counter(self.features)
+        features.update(other.features)  # counts below 0 stay, which `+` would drop
+        return Bill(self.part + other.part, features, self.weight_bits + other.weight_bits)
+
 
 def constant_table(features: Counter[str], depth: int, width: int, family: str) -> None:
     """A table of constants, which aren't random: what random ones would take is a feature."""

@@ -50,10 +50,10 @@ class Copy:
     fixed: int = 0
 
 
-def memory(depth: int, width: int, family: str, synchronous: bool, copies: Sequence[Copy] = (), different: Sequence[int] = ()) -> Part:
+def memory(depth: int, width: int, family: str, synchronous: bool, copies: Sequence[Copy] = (), different: Sequence[int] = (1,)) -> Part:
     """A memory in `copies` that are written alike (none named: one), as Yosys maps it: in LUTs (registers, where LUTs are no memory), or
     block RAM where that is cheaper and the read port is synchronous. `different`: how many of the copies differ in so many of the lowest
-    bits of their addresses (`window_address.Addresses`); none named: all."""
+    bits of their addresses, from none on (`window_address.Addresses`)."""
     kind, stored = FAMILIES[family], banked(depth, width, family)
     copies = copies or (Copy(index_bits(depth)),)
     count = stored.brams
@@ -79,10 +79,9 @@ def fifo_memory(depth: int, width: int, family: str) -> Part:
 def _register_memory(depth: int, width: int, copies: Sequence[Copy], different: Sequence[int]) -> Part:
     """A memory of registers, which copies share, with LUT4s for its multiplexers; a copy chooses from what it can reach. Copies that agree
     in their lowest bits share what those choose, where that is cheaper."""
-    apart = sum(_multiplexer(depth >> copy.fixed) for copy in copies)
-    shared = [count * (depth >> low) * _multiplexer(1 << low) + sum(_multiplexer(depth >> max(low, copy.fixed)) for copy in copies)
-              for low, count in enumerate(different)]
-    return Part(depth + width * min([apart, *shared]), depth * width)
+    multiplexers = min(count * (depth >> low) * _multiplexer(1 << low) + sum(_multiplexer(depth >> max(low, copy.fixed)) for copy in copies)
+                       for low, count in enumerate(different))
+    return Part(depth + width * multiplexers, depth * width)
 
 
 def _multiplexer(count: int) -> int:

@@ -17,8 +17,9 @@ from bwnhw.fabric import Part
 from bwnhw.families import FAMILIES
 from bwnhw.network import Network
 from bwnhw.seam_bill import seam, upsized
+from bwnhw.stage_tables import stage_tables
 from bwnhw.structure import Block, bill, credits, load_chain, shell, stage_blocks
-from bwnhw.unrolled import unrolled_bill
+from bwnhw.unrolled import UnrolledTables, unrolled_bill
 from bwnhw.value_bill import spared
 
 
@@ -163,13 +164,15 @@ def unrolled_resources(network: Network | None, stage: Stage, family: str) -> Bl
     """The estimate of a stage's unrolled layer. Raises PlanError without the network."""
     if network is None:
         raise PlanError(f"{stage.name}: an unrolled layer's estimate needs the network with its weights, but there is only its topology")
-    return _sized("Unrolled", unrolled_bill(network, stage, family), family)
+    block, tables = stage.cores[0], stage_tables(network, stage)[0]
+    if not (isinstance(block, Unrolled) and isinstance(tables, UnrolledTables)):
+        raise PlanError(f"{stage.name}: an unrolled layer was expected, found {type(block).__name__}")
+    return _sized("Unrolled", unrolled_bill(tables, block, family), family)
 
 
 def _array_resources(window: Window, array: Array, family: str) -> BlockResources:
     """The estimate of an array behind its window."""
-    found = bill(array, family)
-    return _sized("Array", Bill(found.part + seam(window, array, family), found.features, found.weight_bits), family)
+    return _sized("Array", bill(array, family) + Bill(seam(window, array, family)), family)
 
 
 @lru_cache(maxsize=4096)

@@ -12,8 +12,7 @@ from bwnhw.adders.graph import TABLE_NETS
 from bwnhw.adders.price import price
 from bwnhw.adders.spanning import distinct, term_counts
 from bwnhw.bill import Bill
-from bwnhw.blocks import Stage, Unrolled, Window
-from bwnhw.errors import PlanError
+from bwnhw.blocks import Unrolled, Window
 from bwnhw.fabric import Part, delay, index_bits
 from bwnhw.families import FAMILIES
 from bwnhw.network import Conv, ConvParams, Ints, Network, ThresholdParams
@@ -83,15 +82,11 @@ def _solved(weights: bytes, shape: tuple[int, int], hi: int, levels: int, family
     return solve(np.frombuffer(weights, np.int64).reshape(shape), hi, levels, family=family, exact=False, groups=groups)
 
 
-def unrolled_bill(network: Network, stage: Stage, family: str) -> Bill:
-    """What a stage's unrolled layer is made of, from its solved graph: nodes, registers between levels, thresholds or offsets.
+def unrolled_bill(tables: UnrolledTables, block: Unrolled, family: str) -> Bill:
+    """What an unrolled layer is made of, from its solved graph: nodes, registers between levels, thresholds or offsets.
 
-    The graph is that of the family which the plan is for, whatever `family` it is counted on. Nothing here is calibrated. Raises
-    PlanError where the stage has no unrolled layer.
+    The graph is that of the family which the plan is for, whatever `family` it is counted on. Nothing here is calibrated.
     """
-    block, tables = stage.cores[0], _tables_of(network, stage)
-    if not isinstance(block, Unrolled):
-        raise PlanError(f"{stage.name}: an unrolled layer was expected, found {type(block).__name__}")
     graph = tables.graph
     part = Part(0, block.latency + index_bits(block.classes) * block.levels)  # valid and border class travel along
     for row, output in enumerate(graph.outputs):
@@ -118,16 +113,6 @@ def _read(graph: Graph) -> list[list[set[int]]]:
             for bit in read[source] if node.bit is None else [read[source][node.bit]]:
                 bit |= when
     return read
-
-
-def _tables_of(network: Network, stage: Stage) -> UnrolledTables:
-    index, block, window = stage.nodes[0], stage.cores[0], stage.window
-    conv, params = network.topology.nodes[index], network.params[index]
-    if not (isinstance(conv, Conv) and isinstance(params, ConvParams) and isinstance(block, Unrolled) and window):
-        raise PlanError(f"{stage.name}: an unrolled layer was expected, found {type(block).__name__}")
-    fused = network.params[stage.nodes[1]] if block.mode == "bits" else None
-    threshold = fused if isinstance(fused, ThresholdParams) else None
-    return unrolled_tables(conv, params, threshold, network.topology.nodes[conv.src[0]].out, window, block)
 
 
 def _lines(node: Node, bits: list[set[int]], family: str) -> Part:

@@ -17,9 +17,10 @@ from bwnhw.bill import Bill
 from bwnhw.blocks import Stage
 from bwnhw.compressor import prefix_parity
 from bwnhw.fabric import Part, index_bits
-from bwnhw.network import Conv, ConvParams, Network, ThresholdParams
+from bwnhw.network import Network
 from bwnhw.rom_bill import rom_luts
-from bwnhw.tables import ArrayTables, array_tables
+from bwnhw.stage_tables import stage_tables
+from bwnhw.tables import ArrayTables
 
 
 def spared(network: Network, stage: Stage, family: str) -> Bill:
@@ -27,21 +28,10 @@ def spared(network: Network, stage: Stage, family: str) -> Bill:
     array = stage.array
     if array is None or array.loaded or not (tables_apart(array, family) or array.offsets > 1):
         return Bill()
-    tables = stage_tables(network, stage, array)
+    tables = stage_tables(network, stage)[0]
+    assert isinstance(tables, ArrayTables)  # the array is the stage's first core
     found = _offsets(array, tables, family)
-    if tables_apart(array, family):
-        found.part += Part(_weights(array, tables, family))
-    return found
-
-
-def stage_tables(network: Network, stage: Stage, array: Array) -> ArrayTables:
-    """The tables of a stage's array, as the hardware stores them."""
-    index = stage.nodes[0]
-    conv, params = network.topology.nodes[index], network.params[index]
-    assert isinstance(conv, Conv) and isinstance(params, ConvParams) and stage.window  # an array is a conv's
-    fused = network.params[stage.nodes[1]] if array.mode == "bits" else None
-    threshold = fused if isinstance(fused, ThresholdParams) else None
-    return array_tables(conv, params, threshold, network.topology.nodes[conv.src[0]].out, stage.window, array)
+    return found + Bill(Part(_weights(array, tables, family))) if tables_apart(array, family) else found
 
 
 def varying(words: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -65,7 +55,7 @@ def _weights(array: Array, tables: ArrayTables, family: str) -> int:
 def _table(array: Array, row: int, words: NDArray[np.bool_], bits: int, family: str) -> int:
     """LUTs of a row's table, of which so many bits are different. One of few different words is a table of their numbers with the words
     behind it: a codebook whose codewords have taps in common makes such."""
-    few = len(np.unique(words, axis=0))
+    few = len(np.unique(np.packbits(words, axis=1), axis=0))
     return min(_random(array, row, bits, family), _random(array, row, index_bits(few), family) + rom_luts(bits, few, array.fill, family))
 
 
@@ -77,14 +67,13 @@ def _random(array: Array, row: int, bits: int, family: str) -> int:
 
 def _offsets(array: Array, tables: ArrayTables, family: str) -> Bill:
     """The offsets' tables less those that differ in nearly every bit."""
+    found = Bill()
     if array.offsets == 1:
-        return Bill()
+        return found
     words = (tables.offsets[..., None] >> np.arange(array.acc_bits) & 1).astype(bool)
-    found, features = Part(), Counter[str]()
     changing = (words != words[:, :1]).any(axis=1).sum(axis=1)
+    usual = offset_tables(array, family)
+    less = Bill(usual.part.times(-1), Counter({name: -count for name, count in usual.features.items()}))
     for bits, width in zip(varying(words).tolist(), changing.tolist(), strict=True):
-        mine, usual = offset_tables(array, family, (bits, width)), offset_tables(array, family)
-        found += mine.part + usual.part.times(-1)
-        features.update(mine.features)
-        features.subtract(usual.features)
-    return Bill(found, features)
+        found += offset_tables(array, family, (bits, width)) + less
+    return found

@@ -2,7 +2,6 @@
 
 import numpy as np
 from amaranth.lib import wiring
-from numpy.typing import NDArray
 
 from bwnhw.array_block import Array
 from bwnhw.blocks import Best, Core, Reduce, Scaler, Thresholds, Unrolled, Window
@@ -15,11 +14,9 @@ from bwnhw.rtl.shared import SharedArray
 from bwnhw.rtl.store import BAKED, Loaded
 from bwnhw.rtl.thresholds import Thresholder
 from bwnhw.rtl.unrolled import UnrolledUnit
+from bwnhw.stage_tables import Tables
 from bwnhw.tables import ArrayTables
 from bwnhw.unrolled import UnrolledTables
-
-Tables = (ArrayTables | UnrolledTables | NDArray[np.bool_] | tuple[NDArray[np.int64], NDArray[np.bool_]]
-          | tuple[NDArray[np.int64], NDArray[np.int64]] | None)
 
 
 def load_core(block: Core, window: Window | None = None) -> wiring.Component:

@@ -11,11 +11,11 @@ from bwnhw.design import design
 from bwnhw.loading import WORD, load_tables, load_words, signature
 from bwnhw.network import Network
 from bwnhw.plan import Plan
-from bwnhw.rtl.core import Tables
 from bwnhw.rtl.load_port import LoadPort
 from bwnhw.rtl.shell import AxisInput, AxisOutput, input_bits, output_bits
-from bwnhw.rtl.stage import StageUnit, stage_tables
+from bwnhw.rtl.stage import StageUnit
 from bwnhw.rtl.tidy import WATCH
+from bwnhw.stage_tables import Tables, stage_tables
 
 _LOAD_PORTS = {"s_axis_load_tdata": In(WORD), "s_axis_load_tvalid": In(1), "s_axis_load_tready": Out(1), "s_axis_load_tlast": In(1),
                "loaded": Out(1)}

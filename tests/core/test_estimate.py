@@ -14,19 +14,21 @@ from hypothesis import strategies as st
 from bwnhw import resources as measured
 from bwnhw.array_bill import tree
 from bwnhw.array_block import Array, Step
-from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize
+from bwnhw.blocks import Best, Design, Fifo, Reduce, Scaler, Stage, Thresholds, Upsize, Window
 from bwnhw.cli import report
 from bwnhw.design import design
 from bwnhw.errors import InputError, PlanError
 from bwnhw.estimate import Uncoded, estimate
-from bwnhw.fabric import Part, banked, delay, memory
+from bwnhw.fabric import Copy, Part, banked, delay, memory
 from bwnhw.families import FAMILIES
+from bwnhw.geometry import Geometry
 from bwnhw.network import BIPOLAR_WEIGHTS, CodebookShape, Conv, Input, Ints, Pool, Threshold, Topology
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import block_resources, resources
 from bwnhw.rom_bill import registered, rom_luts
 from bwnhw.seam_bill import seam, upsized
 from bwnhw.structure import bill
+from bwnhw.window_address import addresses
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -273,3 +275,13 @@ def test_tables_of_wide_luts(depth: int, same: int, least: float, most: float) -
     """LUT6 per bit as Yosys took for tables of 48 bits; what is the same at the end may cost something where it has an address bit."""
     assert least <= rom_luts(48, depth, 1.0, "xc7", same) / 48 <= most
     assert rom_luts(48, depth, 1.0, "ecp5", same) == rom_luts(48, depth, 1.0, "ecp5")
+
+
+def test_copies_share_what_their_lowest_bits_choose() -> None:
+    """Nine taps over a map 14 words wide, on iCE40: by twos they read even or odd words, two ways in place of nine."""
+    window = Window(Geometry(14, 14, (3, 3), (1, 1), (0, 0, 0, 0)), 1, 1, 1, 9, 1, False, 1, (Step(0, 0, 0),), 1, 0, 1, 64)
+    read = [row * 14 + column for row in range(3) for column in range(3)]
+    assert addresses(window).different == tuple(len({word % (1 << low) for word in read}) for low in range(7))
+    copies = [Copy(6)] * 9
+    apart, shared = (memory(64, 1, "ice40", False, copies, different) for different in ((1,), addresses(window).different))
+    assert apart.luts - shared.luts == 9 * 56 - (2 * 32 + 9 * 28) and apart.ffs == shared.ffs

@@ -14,7 +14,7 @@ from bwnhw.geometry import Geometry
 from bwnhw.network import BIPOLAR_WEIGHTS, Conv, ConvParams, Input, Ints, Network, Threshold, ThresholdParams, Topology, signed_weights
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import resources
-from bwnhw.rtl.stage import stage_tables
+from bwnhw.stage_tables import stage_tables
 from bwnhw.unrolled import unrolled_bill, unrolled_tables
 
 
@@ -89,7 +89,7 @@ def test_the_plans_family_chooses_the_graph_for_hardware_and_estimate_alike():
         meant = replace(plan, family=family)
         stage = design(whole.topology, meant).stages[0]
         tables, = stage_tables(whole, stage)
-        bill = unrolled_bill(whole, stage, "ecp5").part
+        bill = unrolled_bill(tables, stage.cores[0], "ecp5").part
         luts[family] = bill.luts
         assert tables.graph is unrolled_tables(whole.topology.nodes[1], whole.params[1], whole.params[2], whole.topology.nodes[0].out,
                                                stage.window, stage.cores[0]).graph

@@ -21,9 +21,9 @@ from bwnhw.rtl.emit import emit
 from bwnhw.rtl.fifo import CreditFifo, Credits
 from bwnhw.rtl.resize import Downsizer, Upsizer
 from bwnhw.rtl.shell import AxisInput, AxisOutput
-from bwnhw.rtl.stage import stage_tables
 from bwnhw.rtl.synth import run_yosys, yosys_command
 from bwnhw.rtl.window_control import Occupancy, Sequencer, Walk
+from bwnhw.stage_tables import stage_tables
 
 PROOF = ("read_rtlil gold.il; read_verilog gate.v; proc; setattr -mod -unset keep_hierarchy *; flatten; memory_map; opt_clean; "
          "equiv_make gold gate both; hierarchy -top both; "

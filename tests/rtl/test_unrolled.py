@@ -109,7 +109,8 @@ def test_the_bill_is_what_yosys_makes(source: Ints, channels: int, family: str, 
     block, window, conv, params, threshold = stage.cores[0], stage.window, network.topology.nodes[1], *network.params[1:3]
     assert isinstance(block, Unrolled) and window and isinstance(conv, Conv)
     assert isinstance(params, ConvParams) and isinstance(threshold, ThresholdParams)
-    unit = UnrolledUnit(block, unrolled_tables(conv, params, threshold, source, window, block), window)
+    tables = unrolled_tables(conv, params, threshold, source, window, block)
+    unit = UnrolledUnit(block, tables, window)
     (tmp_path / "unit.v").write_text(emit(unit, "unit"))
-    found, bill = synth(tmp_path / "unit.v", family, "unit"), unrolled_bill(network, stage, family).part
+    found, bill = synth(tmp_path / "unit.v", family, "unit"), unrolled_bill(tables, block, family).part
     assert bill.luts == pytest.approx(found.luts, rel=0.05) and bill.ffs == pytest.approx(found.ffs, rel=1 / 12)
