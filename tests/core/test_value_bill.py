@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bwnhw import zoo
 from bwnhw.design import design
 from bwnhw.families import FAMILIES
+from bwnhw.lower import lower
 from bwnhw.network import BIPOLAR_WEIGHTS, Conv, ConvParams, Input, Ints, Network, NodeParams, Threshold, ThresholdParams, Topology
+from bwnhw.onnx_read import load
 from bwnhw.plan import Engine, Plan
 from bwnhw.resources import Resources, resources
 from bwnhw.rom_bill import rom_luts
@@ -89,6 +92,15 @@ def test_equal_offsets_take_nothing(family: str, weights: np.ndarray, thresholds
     assert before == usual
     assert after.ffs < before.ffs or after.brams < before.brams
     assert after.luts < before.luts
+
+
+def test_block_ram_is_as_wide_as_all_bits_that_change() -> None:
+    """Of a layer that ships one row of five has nine, two of them alike: Yosys made one block RAM more than of random offsets' eight bits."""
+    whole = lower(load(zoo.find("mnist-lenet3x3-w1a1-p3")))
+    plan = Plan(((1, Engine(4, 1, 1, 4)), (4, Engine(5, 8, 1, lanes=8, memory="block")), (7, Engine(1, 16, 1, lanes=16, memory="block")),
+                 (10, Engine(1, 2, 1, lanes=2, memory="block"))), family="ice40")
+    stage = next(stage for stage in design(whole.topology, plan).stages if stage.name == "s2_conv")
+    assert spared(whole, stage, "ice40").part.brams == 1
 
 
 @settings(max_examples=200, deadline=None)
