@@ -95,7 +95,7 @@ def test_equal_offsets_take_nothing(family: str, weights: np.ndarray, thresholds
 
 
 def test_block_ram_is_as_wide_as_all_bits_that_change() -> None:
-    """Of a layer that ships one row of five has nine, two of them alike: Yosys made one block RAM more than of random offsets' eight bits."""
+    """Of a layer that ships one row of five has nine, two of them alike: Yosys made one block RAM, none of the rows with eight."""
     whole = lower(load(zoo.find("mnist-lenet3x3-w1a1-p3")))
     plan = Plan(((1, Engine(4, 1, 1, 4)), (4, Engine(5, 8, 1, lanes=8, memory="block")), (7, Engine(1, 16, 1, lanes=16, memory="block")),
                  (10, Engine(1, 2, 1, lanes=2, memory="block"))), family="ice40")
