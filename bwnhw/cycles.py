@@ -69,14 +69,14 @@ class Cycles:
         return self.last[-1] - self.last[-2]
 
 
-def cycles(design: Design, images: int | None = None, trace: Trace = STEADY) -> Cycles:
-    """Exact cycles of a run of `images` images (at least 3), or of as many as it takes for the interval to settle.
+def cycles(design: Design, images: int | None = None, trace: Trace = STEADY, most: int = MAX_IMAGES) -> Cycles:
+    """Exact cycles of a run of `images` images (at least 3), or of as many as it takes for the interval to settle, at most `most`.
 
     Raises PlanError where a buffer is too small for the design to go on, InputError where nothing can come of the trace.
     """
     run = _Run(design, trace.checked())
     count = 0
-    while count < (max(images, 3) if images else MAX_IMAGES) and not (images is None and run.settled()):
+    while count < (max(images, 3) if images else most) and not (images is None and run.settled()):
         run.image()
         count += 1
     return Cycles(tuple(run.stage_cycles(number, count) for number in range(len(design.stages))), run.settled())

@@ -23,6 +23,7 @@ from bwnhw.errors import PlanError
 from bwnhw.network import Topology
 from bwnhw.plan import Plan
 
+SOON = 8  # images within which nearly every design settles
 LONG = 64  # images, of which the second half shows what goes on in turn
 DEEPER = (2, 4, 8)  # times the depths of `design`, which are nearly always enough
 
@@ -76,11 +77,30 @@ def _sufficient(whole: Design, fifos: Mapping[int, int], buffers: Mapping[int, i
 
 def _goes_at(whole: Design, interval: int) -> bool:
     """Whether a design settles at an interval that lasts: where a FIFO holds several images, it may be 6, 6, 8 in turn."""
-    found = cycles(whole)
+    found = cycles(whole, most=SOON)
+    if not found.settled:
+        if found.interval > interval and falls_behind(whole, interval):
+            return False
+        found = cycles(whole)
     if not found.settled or found.interval != interval:
         return False
     several = any(stage.fifo.depth > beats for stage, beats in zip(whole.stages, stage_beats(whole), strict=True))
     return not several or _many(whole) <= LONG // 2 * interval
+
+
+def falls_behind(whole: Design, interval: int) -> bool:
+    """Whether some last stages take longer than an interval even if their input always waits for them.
+
+    What comes before them can only make them later, and in the whole design it may take many images until it feels that it has to wait.
+    """
+    beats = stage_beats(whole)
+    for first in range(len(whole.stages) - 1, 0, -1):
+        fed = whole.stages[first - 1].fifo
+        found = cycles(replace(whole, input=replace(whole.input, lanes=fed.lanes, bits=fed.bits, beats=beats[first - 1]),
+                               stages=whole.stages[first:]), most=SOON)
+        if found.settled and found.interval > interval:
+            return True
+    return False
 
 
 def _many(whole: Design) -> int:
@@ -108,6 +128,7 @@ class _Search:
 
     def __init__(self, whole: Design, interval: int) -> None:
         self._whole, self._interval = whole, interval
+        self._known: dict[tuple[tuple[tuple[int, bool], int], ...], bool] = {}
         self._most = None if _goes_at(whole, interval) else _many(whole)  # where depths of the plan make intervals differ
 
     def lowered(self, places: list[_Place]) -> Depths:
@@ -135,10 +156,15 @@ class _Search:
                 low = middle
         return {(place.stage, place.buffer): place.choices[high]}
 
-    def _keeps(self, depths: Mapping[tuple[int, bool], int]) -> bool:
-        """Whether the design with these depths, all others being sufficient, settles at the interval."""
+    def _keeps(self, depths: Depths) -> bool:
+        """Whether the design with these depths, all others being sufficient, settles at the interval; the same are asked for again."""
+        key = tuple(sorted(depths.items()))
+        if key not in self._known:
+            self._known[key] = self._tried(with_depths(self._whole, depths))
+        return self._known[key]
+
+    def _tried(self, whole: Design) -> bool:
         try:
-            whole = with_depths(self._whole, depths)
             return _goes_at(whole, self._interval) if self._most is None else _many(whole) <= self._most
         except PlanError:  # a buffer in which nothing goes on
             return False

@@ -98,17 +98,19 @@ def engines(conv: Conv, source: Ints, interval: int, fewest: int | None = None, 
     full = whole.pe * whole.simd * whole.taps * whole.planes
     work = beats(conv, source, Engine(1, 1))
     most = max(64, ROOM * work // (fewest or interval))
-    for planes in (n for n in range(1, source.bits + 1) if source.bits % n == 0):
+    for planes in (n for n in range(1, whole.planes + 1) if whole.planes % n == 0):
         for together in _sizes(taps):
             for simd in _sizes(source.channels):
+                passes = conv.out.pixels * (whole.planes // planes) * depth(conv, source, Engine(whole.pe, simd, together))
                 for pe in _sizes(conv.out.channels):
                     if most < pe * simd * together * planes < full:
                         break
+                    if passes * -(-whole.pe // pe) > interval:
+                        continue
                     chosen = engine(pe, simd, together, planes, family=family)
-                    if beats(conv, source, chosen) <= interval:
-                        yield chosen
-                        if depth(conv, source, chosen) >= BLOCK_DEPTH:
-                            yield engine(pe, simd, together, planes, "block", family)
+                    yield chosen
+                    if depth(conv, source, chosen) >= BLOCK_DEPTH:
+                        yield replace(chosen, memory="block")
 
 
 def lay(network: Network | Topology, index: int, chosen: Engine, family: str) -> Segment:
@@ -162,6 +164,7 @@ def resizing(flow: Flow, simd: int, family: str) -> tuple[int, int]:
             sum(1 if isinstance(block, Upsize) else block.ratio for block in blocks))
 
 
-def _sizes(total: int) -> list[int]:
+@cache
+def _sizes(total: int) -> tuple[int, ...]:
     """Every size worth trying of a dimension that is worked off in equal parts: the least of those with as many parts."""
-    return sorted({-(-total // parts) for parts in range(1, total + 1)})
+    return tuple(sorted({-(-total // parts) for parts in range(1, total + 1)}))

@@ -17,7 +17,7 @@ from bwnhw.plan import Engine, Plan
 from bwnhw.resources import checked
 
 PORT_BITS = 64  # the input port takes as many channels at once as fit into this
-LANES_PER_LUT = 2  # more than any array reaches: a pace that needs more lanes needn't be tried
+LUTS_PER_LANE = 3  # of whole networks about: the pace at which the search for the least begins
 BRAM_LUTS = 200  # what an 18-kbit block RAM counts where none are limited: LUTs per block RAM of a mid-size device (Zynq-7020)
 DEFAULT_LUTS = 37_000  # without any wish: the fastest plan within 70 % of a Zynq-7020's LUTs
 STEP = 1.3  # from one pace tried to the next, until one fits
@@ -120,22 +120,34 @@ def _least(chain: Chain, pace: int, budget: Budget, below: int | None = None) ->
 def _least_pace(chain: Chain, budget: Budget) -> tuple[int, int]:
     """The least pace at which a plan fits, and one below it at which none does.
 
-    First in steps of `STEP` from a pace that certainly needs too much; then, since the set of plans only changes at the paces of segments
-    and grows with each, by bisection among those.
+    The set of plans only changes at the paces of segments and grows with each: by bisection among those between two that `_bracket` finds.
     """
-    least, slowest = max(chain.limits())[0], chain.slowest
-    pace = max(least, 0 if budget.luts is None else chain.work // (LANES_PER_LUT * budget.luts))
-    below = pace - 1
-    while not _least(chain, pace, budget):
-        if pace >= slowest:
-            raise PlanError(f"plan: even the smallest plan doesn't fit into {budget}")
-        below, pace = pace, min(slowest, int(pace * STEP) + 1)
+    below, pace = _bracket(chain, budget)
     paces = chain.paces(below, pace)
     low, high = 0, len(paces) - 1
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if _least(chain, paces[middle], budget, below) else (middle + 1, high)
     return paces[high], below
+
+
+def _bracket(chain: Chain, budget: Budget) -> tuple[int, int]:
+    """A pace at which no plan fits, and a greater one at which one does: in steps of `STEP` from a guess, up or down."""
+    least, slowest = max(chain.limits())[0], chain.slowest
+    guess = least if budget.luts is None else LUTS_PER_LANE * chain.work // max(1, budget.luts)
+    pace = min(slowest, max(least, guess))
+    if _least(chain, pace, budget):
+        while pace > least:
+            below = max(least, int(pace / STEP))
+            if not _least(chain, below, budget):
+                return below, pace
+            pace = below
+        return least - 1, least
+    while pace < slowest:
+        below, pace = pace, min(slowest, int(pace * STEP) + 1)
+        if _least(chain, pace, budget):
+            return below, pace
+    raise PlanError(f"plan: even the smallest plan doesn't fit into {budget}")
 
 
 def _least_latency(chain: Chain, pace: int, below: int, budget: Budget) -> Choice:

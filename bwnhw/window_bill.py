@@ -1,7 +1,6 @@
 """What a window is made of: its registers one by one, as `bwnhw.rtl.window` and `window_control` have them, and features of its logic."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,10 +16,11 @@ from bwnhw.window_address import Addresses, addresses, trailing_zeros
 
 def window_bill(block: Window, family: str) -> Bill:
     """The bill of a window. A pool's has no fold, and no offset: nothing reads them."""
-    where = addresses(block)
+    where, walk = addresses(block), _walk(block)
     copies = [Copy(own, fixed) for own, fixed in zip(where.summed, where.fixed, strict=True)]
     part = memory(block.depth, block.lanes * block.bits, family, True, copies, where.different)
-    return Bill(part + Part(sum(adder(bits, family) for bits in _sums(block, where)), _registers(block, where)), _features(block, where))
+    return Bill(part + Part(sum(adder(bits, family) for bits in _sums(block, where)), _registers(block, where, walk)),
+                _features(block, where, walk))
 
 
 def _sums(block: Window, where: Addresses) -> list[int]:
@@ -32,7 +32,7 @@ def _sums(block: Window, where: Addresses) -> list[int]:
             group, fold * (block.groups > 1) * (block.weight_planes > 1), fold * (group + base > 0) * (beats > 1)]
 
 
-def _registers(block: Window, where: Addresses) -> int:
+def _registers(block: Window, where: Addresses, walk: tuple[int, int]) -> int:
     """Registers besides those of the memory."""
     group, base, fold = _fold(block)
     position = index_bits(block.tap_beats * block.inner) if fold else 0
@@ -40,19 +40,19 @@ def _registers(block: Window, where: Addresses) -> int:
     planes = index_bits(max(step.plane_group for step in block.steps) + 1)
     data = block.taps * block.lanes * block.planes
     shifted = max(shifts) > 0 and block.tap_beats * block.inner > 1
-    return (data + where.bits + where.base + where.cursor + sum(map(_signed_bits, occupancy_ranges(block))) + sum(_walk(block))
+    return (data + where.bits + where.base + where.cursor + sum(map(_signed_bits, occupancy_ranges(block))) + sum(walk)
             + sum(map(index_bits, _loops(block))) + (block.group_beats > 1) + _padded_taps(block.geometry, block.taps) + planes
-            + group + base + 2 * position + fold + _marks(block) + 2 * distinct(shifts) + shifted)
+            + group + base + 2 * position + fold + _marks(block) + 2 * distinct(tuple(shifts)) + shifted)
 
 
-def _features(block: Window, where: Addresses) -> Counter[str]:
+def _features(block: Window, where: Addresses, walk: tuple[int, int]) -> Counter[str]:
     """What the logic depends on."""
-    walked, walk = _walk(block)
+    walked, counters = walk
     counted = sum(map(index_bits, _loops(block)))
     if block.inner > 1 and block.tap_beats > 1:  # else the position's counter is that of the words or of the tap beats
         counted += index_bits(block.tap_beats * block.inner)
     return Counter(
-        window=1, window_cursor_bits=where.cursor, window_count_bits=counted, window_walk_bits=walk, window_table_bits=walked,
+        window=1, window_cursor_bits=where.cursor, window_count_bits=counted, window_walk_bits=counters, window_table_bits=walked,
         window_free_bits=sum(map(_signed_bits, occupancy_ranges(block))),
         window_pad_taps=_padded_taps(block.geometry, block.taps) * block.tap_beats,
         window_distance_bits=where.tables, window_step_bits=_step_bits(block),
@@ -64,7 +64,8 @@ def _loops(block: Window) -> tuple[int, ...]:
     return block.inner, block.tap_beats, len(block.steps), block.groups
 
 
-def distinct(values: Iterable[int]) -> int:
+@lru_cache(maxsize=1 << 12)
+def distinct(values: tuple[int, ...]) -> int:
     """Bits of a number that goes through the values, without those that never change and those that always equal another."""
     seen = list(set(values))
     columns = {tuple(value >> bit & 1 for value in seen) for bit in range(max(map(abs, seen)).bit_length() + 1)}
@@ -76,7 +77,7 @@ def _walk(block: Window) -> tuple[int, int]:
     registers, by_row, by_column = 0, False, False
     for name, kind in _kinds(block.geometry).items():
         if not (block.depthwise and name == "class_offset"):
-            bits = distinct(in_words(block, name, value) for value in kind.values)
+            bits = distinct(tuple(in_words(block, name, value) for value in kind.values))
             registers += bits
             by_row |= bits > 0 and kind.by_row
             by_column |= bits > 0 and kind.by_column

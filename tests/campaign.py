@@ -67,7 +67,7 @@ COVERAGE: dict[str, Callable[[dict[str, Any]], bool]] = {
     "several planes at once": lambda row: row["planes"],
     "weights in block RAM": lambda row: row["block"],
     "unrolled layers": lambda row: row["unrolled"],
-    "kernels stored as indices": lambda row: row["index"],
+    "kernels stored as indices": lambda row: row["indexed"],
     "codewords counted once": lambda row: row["shared"],
     "FIFOs too small for full speed": lambda row: row["fifos"],
 }
@@ -144,7 +144,8 @@ def _foldings(network: Network, plan: Plan) -> dict[str, bool]:
             "taps": any(engine.taps > 1 for _, _, engine in engines), "planes": any(engine.planes > 1 for _, _, engine in engines),
             "block": any(engine.memory == "block" for _, _, engine in engines), "fifos": bool(plan.fifos),
             "unrolled": any(engine.engine == "unrolled" for _, _, engine in engines),
-            **{kind: any(engine.codebook == kind for _, _, engine in engines) for kind in ("index", "shared")}}
+            "indexed": any(engine.codebook == "index" for _, _, engine in engines),
+            "shared": any(engine.codebook == "shared" for _, _, engine in engines)}
 
 
 def one(index: int, seed: int, cache: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bwnhw.blocks import Design
 from bwnhw.cycles import cycles, least_interval
-from bwnhw.depths import least_depths, with_depths
+from bwnhw.depths import falls_behind, least_depths, with_depths
 from bwnhw.design import design, least_buffer
 from bwnhw.network import BIPOLAR_WEIGHTS, ArgMax, Conv, Input, Ints, Threshold, Topology
 from bwnhw.plan import Engine, Plan, from_json, to_json
@@ -44,6 +44,32 @@ def test_sufficient_and_minimal(drawn: tuple[Topology, Plan]) -> None:
     assert cycles(least).interval == least_interval(least)
     for way in lower_by_one(least):
         assert time_of_many(with_depths(least, way)) > time_of_many(least)
+
+
+@settings(max_examples=60, deadline=None)
+@given(topologies())
+def test_last_stages_that_fall_behind_slow_the_whole_down(drawn: tuple[Topology, Plan]) -> None:
+    topology, plan = drawn
+    least = design(topology, least_depths(topology, plan))
+    interval = cycles(least).interval
+    assert not falls_behind(least, interval)
+    for way in lower_by_one(least):
+        lower = with_depths(least, way)
+        if falls_behind(lower, interval):
+            assert time_of_many(lower) > MANY // 2 * interval
+
+
+def test_a_last_stage_that_falls_behind_is_seen() -> None:
+    """Two dense layers whose FIFOs are one place deep behind pipelines: each group waits for the credit of the one before."""
+    nodes = (Input(Ints(8, 6, 6, 0, 1), Fraction(1), Fraction(0), None),
+             Conv((0,), Ints(8, 6, 6, -8, 8), (1, 1), (1, 1), (0, 0, 0, 0), BIPOLAR_WEIGHTS, (2, -1)),
+             Threshold((1,), Ints(8, 6, 6, 0, 1), False),
+             Conv((2,), Ints(2, 6, 6, -8, 8), (1, 1), (1, 1), (0, 0, 0, 0), BIPOLAR_WEIGHTS, (2, -1)))
+    topology, plan = Topology(nodes), Plan(((1, Engine(8, 8, 1)), (3, Engine(2, 8, 1))), 8)
+    whole = design(topology, least_depths(topology, plan))
+    interval = cycles(whole).interval
+    assert not falls_behind(whole, interval)
+    assert falls_behind(with_depths(whole, {(1, False): 1}), interval)
 
 
 @settings(max_examples=60, deadline=None)
