@@ -8,26 +8,49 @@ from bwnhw.adders.pairs import share
 from bwnhw.adders.spanning import TRIES, Pairs, row_terms
 
 
-def grow_shared(builder: Builder, rows: NDArray[np.int64], levels: int, height: int, *, exact: bool) -> list[tuple[int, int]]:
+def grow_shared(builder: Builder, rows: NDArray[np.int64], levels: int, height: int, *, exact: bool, seed: int | None = None
+                ) -> list[tuple[int, int]]:
     """(node, factor ±1) of every row of `rows` (rows, inputs), none of them zero, by a tree of at most `height` steps.
 
-    Without `exact` a row may come out negated. Height 0 sums every row by itself. Raises Unreachable where the levels don't suffice.
+    Without `exact` a row may come out negated. Height 0 sums every row by itself, with a `seed` as `share` does. Raises Unreachable where
+    the levels don't suffice.
     """
     pairs = Pairs(builder, rows, split=True)
     if height == 0:
-        return share(builder, [row_terms(row, split=True) for row in rows], [levels] * len(rows))
-    parents, heights, signs = tree(pairs.terms, pairs.led, height, exact)
-    vectors = rows * signs[:, None]
-    scales = [int(pairs.scales[int(signs[row] != signs[parent])][parent, row]) if parent >= 0 else 1 for row, parent in enumerate(parents)]
-    differences = [(vectors[row] - (vectors[parent] if parent >= 0 else 0)) // scales[row] for row, parent in enumerate(parents)]
+        return share(builder, [row_terms(row, split=True) for row in rows], [levels] * len(rows), seed)
+    parents, heights, signs = tree(pairs.terms, pairs.led, height, exact=False)
+    relative = signs * signs[parents]  # +1: a row is its parent plus something, -1: something less its parent
+    relative[(parents < 0) | ~(rows + rows[parents]).any(axis=1)] = 1
+    for _ in rows:
+        made = _stepped(builder, rows, (parents, heights, relative), levels, height)
+        negated = [row for row, (_, factor) in enumerate(made) if exact and factor < 0 and relative[row] < 0]
+        if not negated:
+            break
+        relative[negated] = 1  # by which they come out as they are
+    return made
+
+
+def _stepped(builder: Builder, rows: NDArray[np.int64], tree: tuple[NDArray[np.int64], ...], levels: int, height: int
+             ) -> list[tuple[int, int]]:
+    """(node, factor ±1) of every row, by a tree (parents, steps from the first row, signs of the parents)."""
+    parents, heights, relative = tree
+    differences = np.where(parents[:, None] < 0, rows, rows - relative[:, None] * rows[parents])
+    merged = np.maximum(1, np.bitwise_or.reduce(np.abs(differences), axis=1))
+    scales = np.where(parents < 0, 1, merged & -merged)
     limits = [levels - height + max(0, steps - 1) for steps in heights.tolist()]
-    sums = share(builder, [row_terms(difference, split=True) for difference in differences], limits)
-    made: dict[int, int] = {}
-    turned = sums[parents.tolist().index(-1)][1]  # the first row may come out negated, and all with it
+    sums = share(builder, [row_terms(row, split=True) for row in differences // scales[:, None]], limits)
+    made: dict[int, tuple[int, int]] = {}
     for row in np.argsort(heights, kind="stable").tolist():
         node, factor = sums[row]
-        made[row] = node if parents[row] < 0 else builder.node(((made[int(parents[row])], 1), (node, turned * factor * scales[row])))
-    return [(made[row], turned * int(signs[row])) for row in range(len(rows))]
+        if parents[row] >= 0:
+            parent, turned = made[int(parents[row])]
+            turned *= int(relative[row])
+            factor *= int(scales[row])
+            sign = 1 if max(turned, factor) > 0 else -1
+            first, second = (parent, sign * turned), (node, sign * factor)
+            node, factor = builder.node((first, second) if first[1] > 0 else (second, first)), sign
+        made[row] = node, factor
+    return [made[row] for row in range(len(rows))]
 
 
 def tree(terms: NDArray[np.int64], led: list[int], height: int, exact: bool

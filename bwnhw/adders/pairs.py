@@ -4,8 +4,9 @@ A row's terms on levels l may still be summed within L levels as long as Σ 2**l
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
+from random import Random
 
 from bwnhw.adders.builder import Builder
 from bwnhw.adders.graph import Terms, Unreachable
@@ -49,45 +50,46 @@ class _Row:
         return node, shift
 
 
-def share(builder: Builder, rows: list[Terms], levels: list[int]) -> list[tuple[int, int]]:
+def share(builder: Builder, rows: list[Terms], levels: list[int], seed: int | None = None) -> list[tuple[int, int]]:
     """(node, factor) of Σ factor·node for every row, at most its `levels` deep; factors are ± powers of two, no row is empty.
 
-    Raises Unreachable where a row's levels don't suffice.
+    Of pairs that save as much the first one is taken, with a `seed` any. Raises Unreachable where a row's levels don't suffice.
     """
     states = [_Row(builder, terms, max(0, limit)) for terms, limit in zip(rows, levels, strict=True)]
     if min(levels) < 0 or any(state.room < 0 for state in states):
         raise Unreachable("a row's terms must fit its levels")
-    _extract(builder, states)
+    _extract(builder, states, Random(seed).random if seed is not None else float)
     return [_summed(builder, state) for state in states]
 
 
-def _extract(builder: Builder, rows: list[_Row]) -> None:
-    """Share pairs as long as any saves something."""
+def _extract(builder: Builder, rows: list[_Row], tie: Callable[[], float]) -> None:
+    """Share pairs as long as any saves something; `tie` draws what decides between equals."""
     found: dict[Pair, set[int]] = defaultdict(set)
     for at, row in enumerate(rows):
         places = sorted(row.signs)
         for number, one in enumerate(places):
             for pair in row.pairs(one, places[number + 1:]):
                 found[pair].add(at)
-    heap = [(-_saved(builder, pair, len(users)), pair) for pair, users in found.items() if len(users) > 1]
+    heap = [(-_saved(builder, pair, len(users)), tie(), pair) for pair, users in found.items() if len(users) > 1]
     heapify(heap)
     while heap:
-        price, pair = heappop(heap)
+        price, _, pair = heappop(heap)
         users = [at for at in sorted(found[pair]) if (ends := _ends(rows[at], pair)) and rows[at].allows(*ends)]
         saved = _saved(builder, pair, len(users))
         if saved != -price:  # fewer rows than there were when it was put in line
             if saved > 0:
-                heappush(heap, (-saved, pair))
+                heappush(heap, (-saved, tie(), pair))
             continue
         if saved <= 0:
             break
         node = _node(builder, pair)
         for at in users:
-            _apply(builder, rows[at], at, pair, node, found, heap)
+            for new in _applied(builder, rows[at], at, pair, node, found):
+                heappush(heap, (-_saved(builder, new, len(found[new])), tie(), new))
 
 
-def _apply(builder: Builder, row: _Row, at: int, pair: Pair, node: int, found: dict[Pair, set[int]], heap: list[tuple[int, Pair]]) -> None:
-    """Put a pair's node into a row, and its new pairs in line."""
+def _applied(builder: Builder, row: _Row, at: int, pair: Pair, node: int, found: dict[Pair, set[int]]) -> Iterator[Pair]:
+    """Put a pair's node into a row; the new pairs that other rows have as well."""
     ends = _ends(row, pair)
     while ends and row.allows(*ends):
         one, other = ends
@@ -98,7 +100,7 @@ def _apply(builder: Builder, row: _Row, at: int, pair: Pair, node: int, found: d
             users = found[new]
             users.add(at)
             if len(users) > 1:
-                heappush(heap, (-_saved(builder, new, len(users)), new))
+                yield new
         ends = _ends(row, pair)
 
 

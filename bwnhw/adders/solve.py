@@ -1,7 +1,9 @@
 """From a constant matrix to the cheapest adder graph that our ways of building one find."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from bwnhw.errors import PlanError
 Way = Callable[..., list[tuple[int, int]]]  # (builder, rows, levels, exact=...) to (node, factor) of every row
 HEIGHTS = (1, 2, 3)  # of the trees of close rows
 COLUMN_HEIGHTS = (3, 5)  # where rows are heaps of bits, which leave more levels
+SEEDS = range(12)  # of the ties between common parts, where no level is left for anything else
 TIGHT = 1  # levels above the least up to which rows without any tree are worth trying
 EXTRA_LEVELS = 2  # above the least: what a layer's adders may take
 
@@ -41,8 +44,9 @@ def solve(matrix: NDArray[np.int64], hi: int, levels: int | None = None, *, fami
     levels = least + EXTRA_LEVELS if levels is None else levels
     grown = partial(_grown, matrix, hi, levels, family, exact)
     graphs = [graph for way in _ways(hi, groups, tight=levels <= least + TIGHT) if (graph := grown(way))]
-    if not graphs and (alone := grown(partial(grow_shared, height=0))):
-        graphs = [alone]  # every row by itself: the trees of close rows had too few levels
+    if not graphs or levels <= least and hi > 1:  # every row by itself: the trees of close rows have too few levels
+        alone = (grown(partial(grow_shared, height=0, seed=seed)) for seed in (None, *SEEDS))
+        graphs += [graph for graph in alone if graph]
     if not graphs:
         raise PlanError(f"adder graph: {levels} levels must be enough for {matrix.shape[1]} inputs, but they aren't")
     best = min(graphs, key=partial(price, family=family))
@@ -105,14 +109,17 @@ def _outputs(builder: Builder, found: Distinct, way: Way, room: int, exact: int 
 
 
 def _negated(builder: Builder, node: int, levels: int) -> int:
-    """A node's negative: behind it, or on the last level built like it from negated terms. Raises Unreachable."""
+    """A node's negative: behind it, or on the last level built like it from negated terms, one of them made anew where both would be
+    taken away. Raises Unreachable."""
     if builder.level(node) < levels:
         return builder.node(((node, -1),))
     made = builder.nodes[node]
-    try:
+    with suppress(ValueError):
         return builder.node(tuple((source, -factor) for source, factor in made.terms), -made.constant)
-    except ValueError:
-        raise Unreachable("no level is left to negate a row") from None
+    for (source, factor), (other, taken) in permutations(made.terms, 2) if len(made.terms) == 2 and not made.constant else ():
+        with suppress(Unreachable, ValueError):
+            return builder.node(((_negated(builder, source, levels - 1), factor), (other, -taken)))
+    raise Unreachable("no level is left to negate a row")
 
 
 def enough_levels(inputs: int, lo: int, hi: int) -> int:

@@ -115,6 +115,27 @@ def test_close_rows_cost_one_chain_each():
     assert cost(solve(matrix, 1, exact=False)) == cost(solve(matrix[:1], 1, exact=False)) + 4 * 4
 
 
+def test_a_row_is_twice_a_difference_less_its_parent():
+    """Rows that are nearly each other's negative, as exact as any: one adder more each, not a tree of their own."""
+    rows = np.ones((1, 16), np.int64)
+    rows[0, ::3] = -1
+    opposite = np.repeat(-rows, 4, axis=0)
+    opposite[np.arange(4), [1, 2, 4, 5]] = 1
+    graph = solve(np.concatenate([rows, opposite]), 255, 6)
+    checked(np.concatenate([rows, opposite]), 255, graph, True)
+    one, all_five = cost(solve(rows, 255, 6)), cost(graph)
+    assert all_five <= one + 4 * 13  # bits of a row's sum
+
+
+@pytest.mark.parametrize("hi", [3, 15])
+def test_rows_share_their_parts_where_no_level_is_left(hi):
+    matrix = np.random.default_rng(4).choice([-1, 1], (16, 16))
+    graph = solve(matrix, hi, 4)
+    checked(matrix, hi, graph, True)
+    alone = [cost(solve(row[None], hi, 4)) for row in matrix[:3]]
+    assert graph.levels == 4 and cost(graph) < 0.75 * len(matrix) * min(alone)
+
+
 def test_the_same_matrix_gives_the_same_graph():
     matrix = np.random.default_rng(5).choice([-1, 1], (12, 24))
     assert solve(matrix, 1) == solve(matrix.copy(order="F"), 1)
