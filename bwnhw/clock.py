@@ -1,7 +1,7 @@
 """The clock of a design on ECP5, estimated: the longest way from register to register of every block, from its parameters alone.
 
 A way is counted in LUTs, carry chains and their bits, as Yosys maps the generators of `bwnhw.rtl` without wide multiplexers. The cells'
-delays are nextpnr's of the default speed grade (6); what the routing adds is two numbers, fitted by `benchmarks/clock_accuracy.py` over
+delays are nextpnr's of the default speed grade (6); what the routing adds is three numbers, fitted by `benchmarks/clock_accuracy.py` over
 placed designs: docs/estimates.md states the error.
 """
 
@@ -16,7 +16,7 @@ from bwnhw.fabric import index_bits, memory
 FAMILY = "ecp5"
 REGISTER, BLOCK_RAM = 0.52, 5.83  # ns from the clock to the output
 LUT, CHAIN, CHAIN_BIT, INTO_REGISTER = 0.24, 0.89, 0.035, 0.13  # ns; a chain's is into it and out of it
-ROUTE, ROUTE_MORE = 0.738, 0.251  # ns in front of every LUT and chain, and once a way
+ROUTE, ROUTE_MORE, ROUTE_RAM = 0.759, 0.061, 0.772  # ns in front of every LUT and chain, once a way, and out of a block RAM
 BANK = 16  # words of a piece of distributed RAM
 
 
@@ -32,10 +32,10 @@ class Way:
     def __add__(self, other: "Way") -> "Way":
         return Way(self.luts + other.luts, self.chains + other.chains, self.bits + other.bits, self.block_ram or other.block_ram)
 
-    def period(self, route: float = ROUTE, more: float = ROUTE_MORE) -> float:
-        """Nanoseconds: `route` in front of every LUT and chain, `more` once."""
+    def period(self, route: float = ROUTE, more: float = ROUTE_MORE, ram: float = ROUTE_RAM) -> float:
+        """Nanoseconds: `route` in front of every LUT and chain, `more` once, `ram` once behind a block RAM."""
         cells = LUT * self.luts + CHAIN * self.chains + CHAIN_BIT * self.bits
-        return (BLOCK_RAM if self.block_ram else REGISTER) + cells + INTO_REGISTER + more + route * (self.luts + self.chains)
+        return (BLOCK_RAM + ram if self.block_ram else REGISTER) + cells + INTO_REGISTER + more + route * (self.luts + self.chains)
 
 
 @dataclass(frozen=True)

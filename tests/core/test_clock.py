@@ -38,6 +38,7 @@ def test_a_comparison_of_whole_cells_takes_longer() -> None:
 
 def test_a_way_out_of_block_ram_is_longer() -> None:
     way = Way(2, 1, 8)
-    assert replace(way, block_ram=True).period() - way.period() == pytest.approx(5.31)
+    assert replace(way, block_ram=True).period(ram=0) - way.period() == pytest.approx(5.31)
+    assert replace(way, block_ram=True).period(ram=2) - way.period(ram=2) == pytest.approx(7.31)
     assert (way + Way(1)).period(0, 0) - way.period(0, 0) == pytest.approx(0.24)
     assert way.period(1, 0) - way.period(0, 0) == pytest.approx(3)

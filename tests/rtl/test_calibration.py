@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bwnhw.clock import ROUTE, ROUTE_MORE
+from bwnhw.clock import ROUTE, ROUTE_MORE, ROUTE_RAM
 from bwnhw.design import design
 from bwnhw.families import FAMILIES
 from bwnhw.resources import resources
@@ -66,11 +66,10 @@ PLACES = json.loads((BENCHMARKS / "clock_places.json").read_text())
 
 def test_routing_delays_follow_from_the_placed_designs() -> None:
     found = clock_accuracy.fitted(PLACES)
-    assert found == pytest.approx((ROUTE, ROUTE_MORE), abs=0.01)
+    assert found == pytest.approx((ROUTE, ROUTE_MORE, ROUTE_RAM), abs=0.01)
     assert clock_accuracy.fitted({**PLACES, "4": {"fmax_mhz": 60.0}}) != pytest.approx(found, abs=0.05)
 
 
 def test_the_clock_of_designs_held_out_is_as_documented() -> None:
     errors = [abs(clock_accuracy.compared(PLACES, seed)["error"]) for seed in clock_accuracy.HELD_OUT]
-    assert sum(errors) / len(errors) < 0.08 and max(errors) < 0.2
-    assert sum(error <= clock_accuracy.MOST for error in errors) == 5
+    assert sum(errors) / len(errors) < 0.08 and max(errors) < clock_accuracy.MOST
