@@ -3,7 +3,8 @@
     python benchmarks/unrolled_luts.py [--quick] [--json FILE]
 
 All graphs go through the same emitter and the same Yosys run (xc7, LUTs as `bwnhw.rtl.netlist` counts them), once with a register behind
-every adder and once combinational; each side's better one counts. All may be as many adder levels deep: two above the least of two-operand
+every adder and once combinational; each side's better one counts. Those of 64×64 matrices are mapped one after the other and combinational
+only, since together they take hours. All may be as many adder levels deep: two above the least of two-operand
 adders, which is what the peers call `hard_dc=2`. Levels are counted in the graphs themselves: a peer that comes out deeper is asked again
 for less, and said to be deeper where that doesn't help. Many graphs stay below the limit; so ours is also solved for the depth of every
 peer, and a ratio is to the peer with which ours, no deeper than that one, compares worst.
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,8 @@ from bwnhw.rtl.emit import emit
 from bwnhw.rtl.netlist import count
 from bwnhw.rtl.synth import SCRIPTS, run_yosys, yosys_command
 
+LARGE = 64 * 64  # weights of a matrix whose graphs are mapped by themselves
+
 
 @dataclass(frozen=True)
 class Case:
@@ -50,11 +54,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """One side on one case: LUTs of both forms, adder levels, the graph's own cost, seconds of the solver."""
+    """One side on one case: LUTs of both forms (None: not mapped), adder levels, the graph's own cost, seconds of the solver."""
 
     case: str
     side: str
-    registered: int
+    registered: int | None
     combinational: int
     levels: int
     cost: int
@@ -63,7 +67,7 @@ class Row:
     @property
     def luts(self) -> int:
         """The better form."""
-        return min(self.registered, self.combinational)
+        return self.combinational if self.registered is None else min(self.registered, self.combinational)
 
 
 def cases(quick: bool) -> list[Case]:
@@ -147,8 +151,11 @@ def measured(case: Case) -> list[Row]:
     for levels in sorted({limit(case), *(min(limit(case), graphs[side].levels) for side in PEERS)}, reverse=True):
         with suppress(PlanError):  # a depth that ours doesn't reach
             add(f"ours in {levels}", partial(solve, case.matrix, case.hi, levels, family="xc7"))
-    luts = synthesised(graphs)
-    return [Row(case.name, side, luts[side], luts[f"{side} combinational"], graph.levels, cost(graph), round(seconds[side], 2))
+    if case.matrix.size >= LARGE:
+        luts = dict(chain.from_iterable(synthesised({side: graph}, (False,)).items() for side, graph in graphs.items()))
+    else:
+        luts = synthesised(graphs)
+    return [Row(case.name, side, luts.get(side), luts[f"{side} combinational"], graph.levels, cost(graph), round(seconds[side], 2))
             for side, graph in graphs.items()]
 
 
@@ -177,7 +184,7 @@ def main() -> int:
         ratios.append(ratio)
         won += ratio < 1
         passed &= ratio < 1 if case.close else ratio <= 1
-        shown = ", ".join(f"{row.side} {row.registered} / {row.combinational} ({row.levels} levels"
+        shown = ", ".join(f"{row.side} {row.registered or '-'} / {row.combinational} ({row.levels} levels"
                           f"{', deeper than allowed' * (row.levels > limit(case))})" for row in found.values())
         print(f"{case.name}: {shown}; ratio {ratio:.2f} to {peer}", flush=True)
         if options.json:
