@@ -21,18 +21,20 @@ def grow_shared(builder: Builder, rows: NDArray[np.int64], levels: int, height: 
     parents, heights, signs = tree(pairs.terms, pairs.led, height, exact=False)
     relative = signs * signs[parents]  # +1: a row is its parent plus something, -1: something less its parent
     relative[(parents < 0) | ~(rows + rows[parents]).any(axis=1)] = 1
+    if not exact:
+        return _stepped(builder, signs[:, None] * rows, (parents, heights, np.ones_like(signs)), levels, height, signs)
     for _ in rows:
-        made = _stepped(builder, rows, (parents, heights, relative), levels, height)
-        negated = [row for row, (_, factor) in enumerate(made) if exact and factor < 0 and relative[row] < 0]
+        made = _stepped(builder, rows, (parents, heights, relative), levels, height, np.ones_like(signs))
+        negated = [row for row, (_, factor) in enumerate(made) if factor < 0 and relative[row] < 0]
         if not negated:
             break
         relative[negated] = 1  # by which they come out as they are
     return made
 
 
-def _stepped(builder: Builder, rows: NDArray[np.int64], tree: tuple[NDArray[np.int64], ...], levels: int, height: int
-             ) -> list[tuple[int, int]]:
-    """(node, factor ±1) of every row, by a tree (parents, steps from the first row, signs of the parents)."""
+def _stepped(builder: Builder, rows: NDArray[np.int64], tree: tuple[NDArray[np.int64], ...], levels: int, height: int,
+             signs: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """(node, factor ±1) of every row times its sign, by a tree (parents, steps from the first row, +1 or -1 times the parent)."""
     parents, heights, relative = tree
     differences = np.where(parents[:, None] < 0, rows, rows - relative[:, None] * rows[parents])
     merged = np.maximum(1, np.bitwise_or.reduce(np.abs(differences), axis=1))
@@ -44,13 +46,13 @@ def _stepped(builder: Builder, rows: NDArray[np.int64], tree: tuple[NDArray[np.i
         node, factor = sums[row]
         if parents[row] >= 0:
             parent, turned = made[int(parents[row])]
-            turned *= int(relative[row])
-            factor *= int(scales[row])
-            sign = 1 if max(turned, factor) > 0 else -1
-            first, second = (parent, sign * turned), (node, sign * factor)
-            node, factor = builder.node((first, second) if first[1] > 0 else (second, first)), sign
+            turned, factor = turned * int(relative[row]), factor * int(scales[row])
+            if turned > 0 or factor < 0:  # the parent's lowest bits stay as they are
+                node, factor = builder.node(((parent, 1), (node, turned * factor))), turned
+            else:
+                node, factor = builder.node(((node, factor), (parent, -1))), 1
         made[row] = node, factor
-    return [made[row] for row in range(len(rows))]
+    return [(made[row][0], made[row][1] * int(signs[row])) for row in range(len(rows))]
 
 
 def tree(terms: NDArray[np.int64], led: list[int], height: int, exact: bool
