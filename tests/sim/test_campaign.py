@@ -23,6 +23,7 @@ from bwnhw.onnx_write import to_bytes
 @given(seed=st.integers(0, 2**32 - 1), index=st.integers(0, len(campaign.KINDS) - 1))
 def test_random_networks(cache: Path, seed: int, index: int) -> None:
     row = campaign.one(index, seed, cache)
+    assert (row["seed"], row["index"]) == (seed, index)  # by which a campaign that is resumed knows it
     assert row["error"] is None, row
 
 
