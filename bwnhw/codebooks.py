@@ -2,13 +2,18 @@
 
 Selection keeps the 2**bits most frequent sign kernels, the larger code first of equals: what the abstract of the QBN paper (Sun, Yao)
 says, whose exact algorithm isn't public. Mapping takes the codeword k nearest to a latent kernel w in L2, which is the one of greatest
-⟨k, w⟩ whatever the scale; of equals the one nearest to sign(w), then the one chosen first. Three options are this project's own:
+⟨k, w⟩ whatever the scale; of equals the one nearest to sign(w), then the one chosen first. Six options are this project's own:
 
 * scope: one codebook for the whole network, for each layer, or for each input channel of a layer;
 * complement_closed: the 256 pairs of a kernel and its negative are ranked, and pairs are kept. Codeword K/2 + j is the negative of
   codeword j, whose last tap is −1, so that the index's top bit is a sign;
 * hw_lambda: every codeword after the first maximises frequency − hw_lambda · Hamming distance to the nearest one already chosen
-  (of pairs: to it or its negative), since codewords that differ in one tap share all but one addition.
+  (of pairs: to it or its negative), since codewords that differ in one tap share all but one addition;
+* systematic: `bits` taps of a codeword, encoded as arrays store them (`compressor.prefix_parity`), are its index, so that they need no
+  decoding. For every index the most frequent such kernel is taken, and those taps by which that keeps most kernels as they are;
+* even: every codeword has an odd number of taps +1, or every one an even number, whichever keeps more kernels, so that the parity of a
+  kernel's matches depends on its activations alone (`CodebookShape.even`);
+* pull: kernels aren't mapped one by one, but so that filters stay close to one another (`bwnhw.close_filters`).
 """
 
 from collections.abc import Sequence
@@ -23,6 +28,7 @@ from numpy.typing import NDArray
 from bwnhw.errors import InputError
 from bwnhw.kernels import MOST_TAPS, codes, signs
 from bwnhw.network import Codebook, CodebookShape
+from bwnhw.structured_books import structured
 
 _DENSE_TAPS = 16  # up to here every code is a candidate, beyond only those that occur and as many as are lacking
 _ROWS = 1 << 14  # kernels mapped at once, which bounds the memory
@@ -48,19 +54,28 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True)
 class Selection:
-    """How codebooks are chosen: 2**bits codewords each; the options are explained above. InputError for values without a meaning."""
+    """How codebooks are chosen: 2**bits codewords each; the options are explained above. InputError for values without a meaning, and for
+    options that can't be together."""
 
     bits: int
     scope: Scope = Scope.LAYER
     complement_closed: bool = False
     hw_lambda: float = 0.0
     unit: Unit = Unit.KERNEL
+    systematic: bool = False
+    even: bool = False
+    pull: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 9:
             raise InputError(f"codebook: expected 1 to 9 bits, found {self.bits}")
-        if not 0 <= self.hw_lambda < float("inf"):
-            raise InputError(f"codebook: expected hw_lambda of at least 0, found {self.hw_lambda}")
+        for name in ("hw_lambda", "pull"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InputError(f"codebook: expected {name} of at least 0, found {getattr(self, name)}")
+        if self.complement_closed and (self.systematic or self.even):
+            raise InputError("codebook: expected complement_closed without systematic and even, which pairs can't be")
+        if self.hw_lambda and (self.systematic or self.even):
+            raise InputError("codebook: expected hw_lambda without systematic and even, which choose by frequency alone")
 
     @property
     def words(self) -> int:
@@ -73,7 +88,7 @@ class Selection:
         if prod(taps) < self.bits:
             raise InputError(f"codebook: expected at most {prod(taps)} bits for codewords of {prod(taps)} taps, found {self.bits}")
         books = weights[1] if self.scope is Scope.INPUT_CHANNEL else 1
-        return CodebookShape(self.words, books, taps, self.complement_closed)
+        return CodebookShape(self.words, books, taps, self.complement_closed, self.even)
 
     def pays(self, weights: tuple[int, ...]) -> bool:
         """Whether a layer's indices and codebook take fewer bits than its weights (out, in, kh, kw); a global codebook is free."""
@@ -96,7 +111,7 @@ def units(weights: NDArray[Any], selection: Selection) -> NDArray[Any]:
 def select(layers: Sequence[NDArray[Any]], selection: Selection) -> Words:
     """Codewords (books, K) from the signs of the weights (out, in, kh, kw) of the layers that they are to serve.
 
-    InputError where codewords of the layers would have different numbers of taps.
+    InputError where codewords of the layers would have different numbers of taps, or more taps than can be structured.
     """
     parts = [units(weights, selection) for weights in layers]
     taps = parts[0].shape[2]
@@ -109,6 +124,8 @@ def select(layers: Sequence[NDArray[Any]], selection: Selection) -> Words:
         folded = np.where(numbers >= half, 2 * half - 1 - numbers, numbers)
         kept = np.stack([_ranked(book, taps - 1, selection.words // 2, selection, taps) for book in folded])
         return np.concatenate([kept, 2 * half - 1 - kept], axis=1)
+    if selection.even or selection.systematic:
+        return structured(numbers, taps, selection.bits, systematic=selection.systematic, even=selection.even)
     return np.stack([_ranked(book, taps, selection.words, selection, taps) for book in numbers])
 
 

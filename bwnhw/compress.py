@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bwnhw.close_filters import drawn
 from bwnhw.codebook_graph import gathered
-from bwnhw.codebooks import Scope, Selection, adders, mapped, select
+from bwnhw.codebooks import Scope, Selection, adders, select
 from bwnhw.errors import ModelError
 from bwnhw.graph import Graph, Op
 from bwnhw.kernels import codes
@@ -73,7 +74,7 @@ def compress(graph: Graph, selection: Selection) -> Graph:
     words_name: str | None = None
     for number, layer in enumerate(layers):
         words = select([layer.latent], selection) if shared is None else shared
-        book = mapped(layer.latent, words, selection)
+        book = drawn(layer.latent, words, selection)
         prefix = _prefix(number, taken)
         ops, arrays = gathered(book, prefix, words_name if everywhere else None)
         words_name = words_name or f"{prefix}.codebook"

@@ -94,13 +94,15 @@ class CodebookShape:
     """How a layer's kernels are written as indices: `words` codewords of `taps` (kh, kw), or (kw,) where rows of kernels are indexed.
 
     `books` is 1, or the number of input channels where each has codewords of its own. `closed` says that codeword words/2 + j is the
-    negative of codeword j, so that the index's top bit is a sign and half of the codewords need storing.
+    negative of codeword j, so that the index's top bit is a sign and half of the codewords need storing. `even` says that the codewords
+    of all books have an even number of taps that differ from one another.
     """
 
     words: int
     books: int
     taps: tuple[int, ...]
     closed: bool = False
+    even: bool = False
 
     @property
     def index_bits(self) -> int:
@@ -224,10 +226,11 @@ class Codebook:
 
     @property
     def shape(self) -> CodebookShape:
-        """Its sizes; `closed` where the codewords are written as that says."""
+        """Its sizes; `closed` and `even` where the codewords are as those say."""
         books, words, *taps = self.codewords.shape
         first, second = self.codewords[:, :words // 2], self.codewords[:, words // 2:]
-        return CodebookShape(words, books, tuple(taps), np.array_equal(first, -second))
+        parity = np.prod(self.codewords.reshape(books, words, -1), axis=2)
+        return CodebookShape(words, books, tuple(taps), np.array_equal(first, -second), bool((parity == parity[0, 0]).all()))
 
     @property
     def _books(self) -> NDArray[np.int64]:

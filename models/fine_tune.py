@@ -20,7 +20,8 @@ def fine_tune(model: str, recipe: Path, selection: Selection, data: Path | None,
     """
     options: dict[str, Option] = {
         "bits": selection.bits, "scope": str(selection.scope), "complement_closed": selection.complement_closed,
-        "hw_lambda": selection.hw_lambda, "unit": str(selection.unit)}
+        "hw_lambda": selection.hw_lambda, "unit": str(selection.unit), "systematic": selection.systematic, "even": selection.even,
+        "pull": selection.pull}
     plan = replace(load_recipe(recipe), start=model, codebook=Part("qbn", options))
     plan = plan if epochs is None else replace(plan, epochs=epochs)
     trained = train(plan, load_dataset(plan.dataset, data), progress)

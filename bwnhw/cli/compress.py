@@ -29,6 +29,10 @@ def add(commands: Any) -> None:
     parser.add_argument("--complement-closed", action="store_true", help="codewords in pairs of a kernel and its negative")
     parser.add_argument("--hw-lambda", metavar="X", type=float, default=0.0,
                         help="weight of the distance between codewords against their frequency (default: %(default)s)")
+    parser.add_argument("--systematic", action="store_true", help="codewords whose index is some of their taps: arrays decode less")
+    parser.add_argument("--even", action="store_true", help="codewords of one parity: fewer LUTs in arrays of indices of few bits")
+    parser.add_argument("--pull", metavar="X", type=float, default=0.0,
+                        help="how strongly filters are drawn to one another, which makes unrolled layers smaller (default: %(default)s)")
     parser.add_argument("--unit", choices=("kernel", "row"), default="kernel", help="what a codeword is (default: %(default)s)")
     parser.add_argument("--calibrate", metavar="FILE", type=Path, help="images on which batch norms measure their inputs anew; no labels")
     add_images(parser, "none, and accuracy isn't measured")
@@ -49,7 +53,8 @@ def _compress(options: argparse.Namespace) -> None:
     from bwnhw.onnx_write import save
     from bwnhw.summary import summary
 
-    selection = Selection(options.bits, Scope(options.scope), options.complement_closed, options.hw_lambda, Unit(options.unit))
+    selection = Selection(options.bits, Scope(options.scope), options.complement_closed, options.hw_lambda, Unit(options.unit),
+                          options.systematic, options.even, options.pull)
     if options.train is None and (options.data or options.epochs):
         raise InputError("--data and --epochs: expected --train RECIPE with them, found none")
     model = chain.read_model(options.model)

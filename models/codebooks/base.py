@@ -4,12 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bwnhw.codebooks import Selection, Words, mapped, select
 from bwnhw.models.binarize import with_slope
 from bwnhw.models.binarizers.base import Binarizer
 from bwnhw.network import Codebook
+
+Latent = NDArray[np.float32]
+"""Weights (out, in, kh, kw) before they are quantised."""
 
 
 class Shared:
@@ -68,7 +72,11 @@ class CodebookBinarizer(Binarizer):
         size = int(self.size)
         if not size:
             return None
-        return mapped(values(self), self.words[:, :size].cpu().numpy(), self.selection)
+        return self.mapped(values(self), self.words[:, :size].cpu().numpy())
+
+    def mapped(self, latent: Latent, words: Words) -> Codebook:
+        """The codebook with the index of every kernel of `latent`: the nearest codeword's."""
+        return mapped(latent, words, self.selection)
 
     def bits(self) -> Tensor:
         """±1: codewords."""
@@ -100,7 +108,7 @@ class CodebookBinarizer(Binarizer):
         self.inner.after_step()
 
 
-def values(binarizer: Binarizer) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+def values(binarizer: Binarizer) -> Latent:
     """The carrier as an array (out, in, kh, kw)."""
     with torch.no_grad():
         return np.asarray(binarizer.carrier().float().cpu().numpy())
