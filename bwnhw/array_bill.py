@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 from bwnhw.absorption import absorption, first_bits
 from bwnhw.array_block import Array
@@ -11,18 +12,18 @@ from bwnhw.bill import Bill, constant_table
 from bwnhw.compressor import SEGMENT, Heights, Level, adds_rows, after, carries, counted, levels, popcount_latency
 from bwnhw.fabric import Part, adder, banked, delay, index_bits
 from bwnhw.families import FAMILIES
-from bwnhw.kernel_bill import kernel_first, kernel_memory, shared_memory
+from bwnhw.kernel_bill import bank_columns, banked_memory, kernel_first, kernel_memory, odds_count
 from bwnhw.rom_bill import registered, rom_luts
 from bwnhw.shared_bill import adders, fold_line, shared_edge, shared_pe
 from bwnhw.sharing import Sharing
 
 
 @cache
-def tree(lanes: int, latency: int, shaped: str, family: str, kernel: int = 0) -> tuple[int, int, Part]:
+def tree(lanes: int, latency: int, shaped: str, family: str, kernel: int = 0, even: bool = False) -> tuple[int, int, Part]:
     """What stands behind the first level of a PE's popcount (`bwnhw.compressor`) of `lanes` lanes, shaped for the family `shaped`, on
     `family`: outputs of its counters, bits of the chain that adds two rows, registers."""
-    bits = counted(lanes, kernel)
-    plan, own = levels(bits, shaped), popcount_latency(lanes, shaped, kernel)
+    bits = counted(lanes, kernel, even)
+    plan, own = levels(bits, shaped), popcount_latency(lanes, shaped, kernel, even)
     heights = list(bits)
     for level in plan:
         heights = after(heights, level)
@@ -32,7 +33,10 @@ def tree(lanes: int, latency: int, shaped: str, family: str, kernel: int = 0) ->
         outputs = outputs * 7 // 3  # a 6:3 counter is seven LUT4
     registers = lines(bits, plan, family) if own else Part()
     registers += Part(0, sum(height << k for k, height in enumerate(bits)).bit_length() if chain else 0)
-    registers += Part() if kernel else delay(1, own, family)
+    if even:  # the odd bit's first register passes it on to the row below
+        registers += Part(0, 1) + delay(1, own - 1, family)
+    elif not kernel:
+        registers += delay(1, own, family)
     return outputs, chain, registers + delay(lanes.bit_length(), latency - own, family)
 
 
@@ -82,9 +86,10 @@ def array_bill(block: Array, family: str) -> Bill:
     """The bill of an array."""
     block = _halved(block)
     fold = index_bits(block.fold_depth)
-    counters = 1 if block.codebook and block.memory == "block" else block.columns  # columns with a fold counter
-    row = Bill(Part(0, fold * counters))
-    skew = Part(0, fold * counters)
+    banks = block.codebook is not None and block.memory == "block" and block.fold_depth > 1
+    reads = sorted({*bank_columns(block, block.family)}) if banks else range(block.columns)  # columns with a fold counter
+    row = Bill(Part(0, fold * len(reads)))
+    skew = sum((delay(fold, column - before, family) for before, column in pairwise([-1, *reads])), Part())
     for column, (lanes, before, behind) in enumerate(array_columns(block)):
         if before:
             row.part += Part(adder(behind.bit_length() - column // block.lane_columns, family))  # lower bits pass unchanged
@@ -95,28 +100,28 @@ def array_bill(block: Array, family: str) -> Bill:
         if block.absorbed:
             row.part += partial(lanes, block.family, family) + Part(0, lanes)
         else:
-            outputs, added, registers = tree(lanes, block.popcount_latency, block.family, family, block.kernel)
+            outputs, added, registers = tree(lanes, block.popcount_latency, block.family, family, block.kernel, block.even)
             row.part += registers + Part(outputs + adder(added, family), lanes + behind.bit_length())
             row.part += Part() if before or block.kernel else _odd(block, lanes, family)
         if block.codebook:
             row.part += kernel_first(block.codebook, lanes, family)
-            row.part += kernel_memory(block.codebook, lanes, column, block.fold_depth, block.memory, family)
+            row.part += Part() if banks else kernel_memory(block.codebook, lanes, block.fold_depth, family)
             skew += _skew(block.kernel, column, block.family, family).times(lanes // block.kernel)
+            skew += odds_count(lanes, block.kernel, column, family) if block.even else Part()
         else:
             _weights(row, block, lanes, family)
             skew += _skew(lanes, column, block.family, family)
-    if block.codebook:
-        row.part += shared_memory(block.codebook, block.lanes, block.fold_depth, block.memory, family)
+    row.part += banked_memory(block, family) if banks else Part()
     _accumulator(row, block, family)
     row.part += _passing(block, family)
     features = Counter({name: count * block.pe for name, count in row.features.items()})
     features["array_edge"] += 1
     if not FAMILIES[family].sets:
-        features["array_fold_bits"] += fold * counters  # inverted at the top, since the counters below start with 1
+        features["array_fold_bits"] += fold * len(reads)  # inverted at the top, since the counters below start with 1
     part = row.part.times(block.pe) + skew + _edges(block, family) + _tables(block, family)
     baked = block.sharing is not None and block.sharing.baked(block.fold_depth, block.memory)
     if (block.memory == "block" or block.codebook and not baked) and fold:
-        part += Part(0, -fold * counters)  # the last row's fold counters address nothing below it
+        part += Part(0, -fold * len(reads))  # the last row's fold counters address nothing below it
     return Bill(part, features, stored_bits(block))
 
 
@@ -130,7 +135,7 @@ def _halved(block: Array) -> Array:
 
 def _shared(row: Bill, block: Array, sharing: Sharing, kernels: int, column: int, family: str) -> Part:
     """A PE of `kernels` that chooses from popcounts, into the row's bill; what stands above it at the top edge."""
-    row.part += shared_pe(sharing, kernels, column, block.fold_depth, block.popcount_latency, block.memory, family)
+    row.part += shared_pe(sharing, kernels, block.fold_depth, block.popcount_latency, block.memory, family)
     row.part += Part(sum(adder(bits, family) for bits in adders(sharing, kernels)))
     edge = shared_edge(sharing, kernels, column, family)
     return edge if column else edge + fold_line(sharing, block.fold_depth, family)

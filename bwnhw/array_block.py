@@ -73,6 +73,11 @@ class Array:
         """Lanes of one kernel where what is stored are indices of kernels, else 0."""
         return prod(self.codebook.taps) if self.codebook else 0
 
+    @property
+    def even(self) -> bool:
+        """Whether the parities of kernels' matches depend on the activations alone and are counted at the top edge, once for all rows."""
+        return self.codebook is not None and self.codebook.even and not self.shared
+
     def element(self, lane: int) -> int:
         """Which element of a window beat (tap·simd + channel) a lane takes."""
         if not self.kernel:
@@ -135,7 +140,7 @@ class Array:
         last = self.lanes - (self.lane_columns - 1) * self.pe_lanes
         if self.sharing:
             return self.sharing.sum_latency(min(self.pe_lanes, self.lanes) // self.kernel)
-        return max(popcount_latency(lanes, self.family, self.kernel) for lanes in {min(self.pe_lanes, self.lanes), last})
+        return max(popcount_latency(lanes, self.family, self.kernel, self.even) for lanes in {min(self.pe_lanes, self.lanes), last})
 
     @property
     def latency(self) -> int:

@@ -16,7 +16,7 @@ from bwnhw.adders.closest import tree
 from bwnhw.codebooks import Selection, Words, mapped
 from bwnhw.network import Codebook
 
-HEIGHT = 3  # steps from the first filter at most: every one is an adder level
+HEIGHT = 5  # steps from the first filter at most: every one is an adder level
 
 
 @dataclass(frozen=True, eq=False)

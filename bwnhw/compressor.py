@@ -71,13 +71,22 @@ def carries(lanes: int) -> int:
     return lanes // 2
 
 
-def counted(lanes: int, kernel: int) -> Heights:
+def counted(lanes: int, kernel: int, even: bool = False) -> Heights:
     """Bits of weight 1, 2, ... that the tree adds up, in units of its lowest bit.
 
     Without kernels (0) those are the carries alone, since the odd bit needs no adding; with prefix chains of `kernel` lanes each the odd
-    bits of all of them, and their carries.
+    bits of all of them, and their carries. Of `even` kernels the odd bits come already counted: the count's lowest bit needs no adding
+    either, the others stand beside the carries.
     """
-    return (lanes // kernel, lanes // kernel * carries(kernel)) if kernel else (carries(lanes),)
+    if not kernel:
+        return (carries(lanes),)
+    made = lanes // kernel * carries(kernel)
+    return (made + (odds_bits(lanes, kernel) > 1), *(1,) * (odds_bits(lanes, kernel) - 2)) if even else (lanes // kernel, made)
+
+
+def odds_bits(lanes: int, kernel: int) -> int:
+    """Bits of the number of kernels whose odd bit is set."""
+    return (lanes // kernel).bit_length()
 
 
 @cache
@@ -90,12 +99,12 @@ def adds_rows(heights: Heights, family: str) -> bool:
 
 
 @cache
-def popcount_latency(lanes: int, family: str, kernel: int = 0) -> int:
-    """Register levels of a PE's popcount over `lanes` lanes, in chains of `kernel` lanes or in one, not counting the partial-sum register.
+def popcount_latency(lanes: int, family: str, kernel: int = 0, even: bool = False) -> int:
+    """Register levels of a PE's popcount over `lanes` lanes, in chains as of `counted`, not counting the partial-sum register.
 
     One behind the carries, one behind every level, one behind the chain that adds two rows. None up to three lanes.
     """
-    bits = counted(lanes, kernel)
+    bits = counted(lanes, kernel, even)
     return 1 + len(levels(bits, family)) + adds_rows(bits, family) if max(bits) > 1 else 0
 
 

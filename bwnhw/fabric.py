@@ -42,6 +42,11 @@ def banked(depth: int, width: int, family: str) -> Part:
     return min(found, key=lambda part: BLOCK_LUTS * part.brams + part.luts)
 
 
+def bank_width(depth: int, family: str) -> int:
+    """The widest word of one block RAM that is so deep, 1 where none is."""
+    return max((wide for deep, wide in FAMILIES[family].block_shapes if deep >= depth), default=1)
+
+
 @dataclass(frozen=True)
 class Copy:
     """A copy of a memory, by the bits of its read address: `own`, which other copies don't have, and `fixed`, which never change."""

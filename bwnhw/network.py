@@ -7,12 +7,14 @@ Every edge carries integers in a known range. A conv reads unsigned codes `a` in
 a value: `v = m*a + c` (bipolar: m, c = 2, -1). A padded tap adds nothing, whatever the codes are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bwnhw.compressor import prefix_parity
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ class CodebookShape:
 
     `books` is 1, or the number of input channels where each has codewords of its own. `closed` says that codeword words/2 + j is the
     negative of codeword j, so that the index's top bit is a sign and half of the codewords need storing. `even` says that the codewords
-    of all books have an even number of taps that differ from one another.
+    of all books have an even number of taps that differ from one another. `direct`, of the taps as arrays encode them
+    (`compressor.prefix_parity`): how many need no table to be decoded in any book, since they are constant or, up to inversion, an index
+    bit or one of the others. No value and no cycle depends on it, so shapes that differ in it are equal.
     """
 
     words: int
@@ -103,6 +107,12 @@ class CodebookShape:
     taps: tuple[int, ...]
     closed: bool = False
     even: bool = False
+    direct: int = field(default=0, compare=False)
+
+    @property
+    def decoded(self) -> int:
+        """Encoded taps of a codeword that are tables of the index."""
+        return prod(self.taps) - self.direct
 
     @property
     def index_bits(self) -> int:
@@ -226,11 +236,12 @@ class Codebook:
 
     @property
     def shape(self) -> CodebookShape:
-        """Its sizes; `closed` and `even` where the codewords are as those say."""
+        """Its sizes; `closed`, `even` and `direct` as the codewords are."""
         books, words, *taps = self.codewords.shape
         first, second = self.codewords[:, :words // 2], self.codewords[:, words // 2:]
         parity = np.prod(self.codewords.reshape(books, words, -1), axis=2)
-        return CodebookShape(words, books, tuple(taps), np.array_equal(first, -second), bool((parity == parity[0, 0]).all()))
+        return CodebookShape(words, books, tuple(taps), np.array_equal(first, -second), bool((parity == parity[0, 0]).all()),
+                             prod(taps) - max(map(_tables, self.codewords.reshape(books, words, -1) > 0)))
 
     @property
     def _books(self) -> NDArray[np.int64]:
@@ -246,6 +257,14 @@ class Codebook:
     def flat(self) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """All books one after the other (books·words, *taps), and the index into them, as a Gather has both."""
         return self.codewords.reshape(-1, *self.codewords.shape[2:]), self.index + self._books * self.codewords.shape[1]
+
+
+def _tables(words: NDArray[np.bool_]) -> int:
+    """How many different tables of the index the encoded taps of codewords (words, taps) are, up to inversion, index bits left out."""
+    index = np.arange(len(words))
+    bits = {(index >> bit & 1).astype(bool).tobytes() for bit in range((len(words) - 1).bit_length())}
+    encoded = prefix_parity(words)
+    return len({tap.tobytes() for tap in (encoded ^ encoded[:1]).T if tap.any()} - bits)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,8 +24,8 @@ def adders(sharing: Sharing, kernels: int) -> list[int]:
     return [widths[number + 1][left] for number, meeting in enumerate(rounds(kernels)) for left, right in meeting if right is not None]
 
 
-def shared_pe(sharing: Sharing, kernels: int, column: int, depth: int, latency: int, memory: str, family: str) -> Part:
-    """A PE of `kernels` in a column but its adders: the popcounts' registers, the choice with its memory, the registers of the sum."""
+def shared_pe(sharing: Sharing, kernels: int, depth: int, latency: int, memory: str, family: str) -> Part:
+    """A PE of `kernels` but its adders: the popcounts' registers, the choice with its memory in LUTs, the registers of the sum."""
     first, *behind = sharing.widths(kernels)
     luts, ffs = choice(sharing, kernels, family), kernels * sharing.width + sum(sum(widths.values()) for widths in behind)
     lines = Part()
@@ -35,8 +35,8 @@ def shared_pe(sharing: Sharing, kernels: int, column: int, depth: int, latency: 
         if sharing.late:
             lines += delay(sum(right is not None for _, right in meeting), number, family)
     lines += delay((behind or [first])[-1][0], latency - len(behind), family)
-    if not sharing.baked(depth, memory):
-        lines += kernel_memory(sharing.book, kernels * sharing.taps, column, depth, memory, family)
+    if memory == "lut" and not sharing.baked(depth, memory):
+        lines += kernel_memory(sharing.book, kernels * sharing.taps, depth, family)
     return Part(luts, ffs) + lines
 
 

@@ -12,13 +12,14 @@ from amaranth.lib.wiring import In, Out
 
 from bwnhw.array_block import Array
 from bwnhw.blocks import Window
-from bwnhw.compressor import SEGMENT
+from bwnhw.compressor import SEGMENT, odds_bits, prefix_parity
 from bwnhw.families import FAMILIES
 from bwnhw.rtl.edge import MarkSignature
 from bwnhw.rtl.kernels import KernelRow
 from bwnhw.rtl.loaded_row import LoadedRow
 from bwnhw.rtl.pe import Column, columns, fold_bits
 from bwnhw.rtl.pipeline import delay
+from bwnhw.rtl.popcount import added
 from bwnhw.rtl.row import BareRow, Row, row_tables
 from bwnhw.rtl.signatures import BeatSignature, FlowSignature
 from bwnhw.rtl.store import LOAD_PORTS, chain
@@ -93,7 +94,22 @@ class SystolicArray(wiring.Component):
         size = self._block.kernel or column.lanes
         code = Cat(self._encoded(m, bits[at:at + size], f"c{column.index}" + (f"_k{at // size}" if self._block.kernel else ""))
                    for at in range(0, column.lanes, size))
-        return delay(m, code, column.index, f"acts_c{column.index}")
+        acts = delay(m, code, column.index, f"acts_c{column.index}")
+        return Cat(acts, self._odds(m, column, code)) if column.even else acts
+
+    def _odds(self, m: Module, column: Column, code: Value) -> Value:
+        """How many of a column's kernels match an odd number of lanes, whatever their index: one cycle behind the lanes if the PEs' carries
+        have a register. All codewords have the parity of the first."""
+        assert self._tables is not None and self._tables.kernels is not None  # those of a codebook
+        first, size = column.first_lane // column.kernel, column.kernel
+        books = prefix_parity(self._tables.kernels.codewords[first:first + column.lanes // size, 0])
+        last = 1 if size % 2 else 2  # encoded lanes whose parity is that of all
+        odds = []
+        for at, word in enumerate(books):
+            lanes = code[(at + 1) * size - last:(at + 1) * size]
+            odds.append(lanes.xor() ^ Const(int(word[-last:].sum() + last) % 2, 1))
+        count = Cat(added([odds]))[:odds_bits(column.lanes, size)]
+        return delay(m, count, column.index + bool(column.kernel_latency), f"odds_c{column.index}")
 
     def _encoded(self, m: Module, bits: list[Value], name: str) -> Value:
         """The lanes of a column, or of a kernel, in the prefix code of `compressor.prefix_parity`, one cycle later: the parities within

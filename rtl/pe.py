@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from bwnhw.array_block import Array
+from bwnhw.compressor import odds_bits, popcount_latency
 from bwnhw.rtl.popcount import Popcount
 from bwnhw.sharing import Sharing
 
@@ -17,7 +18,7 @@ class Column:
     """One column of PEs: which lanes it has, of which activation plane, and the greatest partial sum left of it and behind it.
 
     `start`: its first bit in a row's activation word, where columns follow each other without gaps. `family`, `kernel`, `absorbed`,
-    `sharing`: of `array_block.Array`.
+    `sharing`, `even`: of `array_block.Array`.
     """
 
     index: int
@@ -31,11 +32,19 @@ class Column:
     kernel: int = 0
     absorbed: bool = False
     sharing: Sharing | None = None
+    even: bool = False
 
     @property
     def width(self) -> int:
-        """Bits of a row's activation word."""
-        return self.lanes // self.kernel * self.sharing.width if self.sharing else self.lanes
+        """Bits of a row's activation word: the lanes' and, one cycle later, the count of odd kernels; or the codewords' popcounts."""
+        if self.sharing:
+            return self.lanes // self.kernel * self.sharing.width
+        return self.lanes + (odds_bits(self.lanes, self.kernel) if self.even else 0)
+
+    @property
+    def kernel_latency(self) -> int:
+        """Register levels of the popcount of its lanes as kernels, at most `latency`."""
+        return popcount_latency(self.lanes, self.family, self.kernel, self.even)
 
     @property
     def max_out(self) -> int:
@@ -51,7 +60,7 @@ def columns(array: Array) -> tuple[Column, ...]:
     for plane in range(array.planes):
         for first in range(0, array.lanes, array.pe_lanes):
             column = Column(len(made), start, first, min(array.pe_lanes, array.lanes - first), plane, total, array.popcount_latency,
-                            array.family, array.kernel, array.absorbed, array.sharing)
+                            array.family, array.kernel, array.absorbed, array.sharing, array.even)
             made.append(column)
             start, total = start + column.width, column.max_out
     return tuple(made)

@@ -126,13 +126,13 @@ class Row(BareRow):
         stored = self._array.memory == "block" and fold > 0
         pe = element(column, fold, () if stored else table)
         if stored:
-            m.d.comb += pe.weights.eq(self._ahead(m, column, fold, table, column.lanes))
+            m.d.comb += pe.weights.eq(self._ahead(m, column, fold, table, column.lanes, f"weights_c{column.index}"))
         return pe
 
-    def _ahead(self, m: Module, column: Column, fold: int, table: list[int], width: int) -> Value:
+    def _ahead(self, m: Module, column: Column, fold: int, table: list[int], width: int, name: str) -> Value:
         """What a PE reads, from a block RAM or a table with a register behind it: the read register stands beside the PE's fold register,
         so the timing is the same as that of a table behind that."""
-        name, at = f"weights_c{column.index}", self.fold_i[column.index * fold:(column.index + 1) * fold]
+        at = self.fold_i[column.index * fold:(column.index + 1) * fold]
         if self._array.memory == "lut":
             return delay(m, lookup(m, at, table, unsigned(width), name), 1, name)
         m.submodules[name] = store = memory.Memory(shape=unsigned(width), depth=len(table), init=table, attrs={"rom_style": "block"})

@@ -48,7 +48,7 @@ class Builder:
 
     def conv(self, channels: int, engine: Engine, kernel: tuple[int, int] | None = None, stride: tuple[int, int] = (1, 1),
              pads: tuple[int, int, int, int] = (0, 0, 0, 0), weights: str = "bipolar", bipolar: bool | None = None,
-             book: tuple[int, int] | None = None, closed: bool = False) -> None:
+             book: tuple[int, int] | None = None, closed: bool = False, even: bool = False) -> None:
         """`kernel` None is a dense layer; codes stand for ±1 where they have one bit unless `bipolar` says otherwise. `book`: how many
         codebooks of how many words the weights come from."""
         source = self.last
@@ -61,6 +61,8 @@ class Builder:
             codewords = self.rng.choice([-1, 1], (*book, *kernel)).astype(np.int8)
             if closed:
                 codewords[:, book[1] // 2:] = -codewords[:, :book[1] // 2]
+            if even:
+                codewords[..., -1, -1] *= np.prod(codewords, axis=(2, 3)) * self.rng.choice([-1, 1])
             codebook = Codebook(codewords, self.rng.integers(0, book[1], shape[:2]))
         values = codebook.weights if codebook else self.rng.choice(choices, shape).astype(np.int8)
         value = (2, -1) if (source.hi == 1 if bipolar is None else bipolar) else (1, 0)
@@ -143,15 +145,27 @@ def mixed_network(seed: int = 0) -> tuple[Network, Plan]:
     return b.done(3)
 
 
-def codebook_network(seed: int = 0, words: int = 8) -> tuple[Network, Plan]:
+def codebook_network(seed: int = 0, words: int = 8, even: bool = False) -> tuple[Network, Plan]:
     """Kernels as indices: channels and rows that don't divide, two planes at once, one codebook for all channels or one for each."""
     b = Builder(seed, Ints(3, 5, 4, 0, 3))
-    b.conv(5, Engine(2, 2, 9, planes=2, lanes=9, codebook="index"), (3, 3), (1, 1), (1, 1, 1, 1), book=(1, words))
+    b.conv(5, Engine(2, 2, 9, planes=2, lanes=9, codebook="index"), (3, 3), (1, 1), (1, 1, 1, 1), book=(1, words), even=even)
     b.threshold()
-    b.conv(6, Engine(3, 5, 9, lanes=27, memory="block", codebook="index"), (3, 3), (1, 1), (1, 1, 1, 1), book=(5, words))
+    b.conv(6, Engine(3, 5, 9, lanes=27, memory="block", codebook="index"), (3, 3), (1, 1), (1, 1, 1, 1), book=(5, words), even=even)
     b.pool("max", (2, 2), (2, 2))
     b.threshold(3)
-    b.conv(3, Engine(2, 4, 4, lanes=8, codebook="index"), book=(1, words))
+    b.conv(3, Engine(2, 4, 4, lanes=8, codebook="index"), book=(1, words), even=even)
+    return b.done(1)
+
+
+def row_kernels_network(seed: int = 0, words: int = 4) -> tuple[Network, Plan]:
+    """Kernels of three taps and of two as indices, all of one parity: PEs of one, whose popcount has no register, beside wider ones."""
+    b = Builder(seed, Ints(3, 4, 6, 0, 1))
+    b.conv(5, Engine(2, 3, 3, lanes=3, codebook="index"), (1, 3), book=(1, words), even=True)
+    b.threshold()
+    b.conv(4, Engine(4, 5, 3, lanes=6, codebook="index"), (1, 3), book=(1, words), even=True)
+    b.threshold()
+    b.conv(3, Engine(3, 4, 2, lanes=8, codebook="index"), (2, 1), book=(1, 2), even=True)
+    b.pool("max", (3, 2), (1, 1))
     return b.done(1)
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import codebook_network
+from networks import codebook_network, row_kernels_network
 from test_top import check, images, simulate
 
 from bwnhw.cycles import cycles
 from bwnhw.design import design as lay_out
 from bwnhw.errors import PlanError
-from bwnhw.network import BIPOLAR_WEIGHTS, CodebookShape, Network
+from bwnhw.network import BIPOLAR_WEIGHTS, CodebookShape, Conv, Network
 from bwnhw.plan import Engine, Plan, from_json, to_json
 
 
@@ -27,18 +27,51 @@ def with_engine(plan: Plan, node: int, **fields: Any) -> Plan:
     return replace(plan, engines=tuple((index, replace(engine, **fields) if index == node else engine) for index, engine in plan.engines))
 
 
-@pytest.mark.parametrize("family", ["xc7", "ecp5"])
-@pytest.mark.parametrize("words", [2, 4, 7, 8, 16, 32, 64])
-def test_values_and_cycles(words: int, family: str) -> None:
-    network, plan = codebook_network(words, words)
-    plan = replace(plan, family=family)
+def held_to_golden(network: Network, plan: Plan, even: int) -> None:
+    """Values and cycles; so many arrays count their kernels' parities at the top edge."""
     laid = lay_out(network.topology, plan)
+    assert sum(stage.array.even for stage in laid.stages if stage.array) == even
     codes = images(network, 4)
     seen = simulate(network, plan, codes)
     check(network, plan, seen, codes)
     ends = [cycle - seen.taken[0] for cycle in seen.given[laid.output.beats - 1::laid.output.beats]]
     estimated = cycles(laid)
     assert (ends[0], ends[-1] - ends[-2]) == (estimated.latency, estimated.interval)
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+@pytest.mark.parametrize("words", [2, 4, 7, 8, 16, 32, 64])
+def test_values_and_cycles(words: int, family: str) -> None:
+    network, plan = codebook_network(words, words)
+    even = sum(node.codebook.even for node in network.topology.nodes if isinstance(node, Conv) and node.codebook)
+    held_to_golden(network, replace(plan, family=family), even)
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+@pytest.mark.parametrize("words", [2, 4, 8, 16, 32])
+def test_values_and_cycles_of_codewords_of_one_parity(words: int, family: str) -> None:
+    network, plan = codebook_network(words, words, even=True)
+    held_to_golden(network, replace(plan, family=family), even=3)
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+@pytest.mark.parametrize("seed", range(3))
+def test_values_of_kernels_of_two_and_three_taps_of_one_parity(seed: int, family: str) -> None:
+    network, plan = row_kernels_network(seed)
+    held_to_golden(network, replace(plan, family=family), even=3)
+
+
+def test_a_codeword_of_another_parity_is_found() -> None:
+    """Only the parity of the hardware's codewords differs from what its plan says."""
+    network, plan = codebook_network(even=True)
+    params = list(network.params)
+    book = params[1].codebook
+    words = book.codewords.copy()
+    words[0, 1:, 0, 0] *= -1
+    params[1] = replace(params[1], codebook=replace(book, codewords=words), weights=replace(book, codewords=words).weights)
+    other, codes = replace(network, params=tuple(params)), images(network, 6)
+    with pytest.raises(AssertionError):
+        check(other, plan, simulate(other, plan, codes), codes)
 
 
 def test_values_with_gaps() -> None:
