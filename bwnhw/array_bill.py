@@ -104,8 +104,11 @@ def array_bill(block: Array, family: str) -> Bill:
             row.part += registers + Part(outputs + adder(added, family), lanes + behind.bit_length())
             row.part += Part() if before or block.kernel else _odd(block, lanes, family)
         if block.codebook:
-            row.part += kernel_first(block.codebook, lanes, family)
-            row.part += Part() if banks else kernel_memory(block.codebook, lanes, block.fold_depth, family)
+            if block.baked:
+                _weights(row, block, lanes, family)
+            else:
+                row.part += kernel_first(block.codebook, lanes, family)
+                row.part += Part() if banks else kernel_memory(block.codebook, lanes, block.fold_depth, family)
             skew += _skew(block.kernel, column, block.family, family).times(lanes // block.kernel)
             skew += odds_count(lanes, block.kernel, column, family) if block.even else Part()
         else:
@@ -119,8 +122,7 @@ def array_bill(block: Array, family: str) -> Bill:
     if not FAMILIES[family].sets:
         features["array_fold_bits"] += fold * len(reads)  # inverted at the top, since the counters below start with 1
     part = row.part.times(block.pe) + skew + _edges(block, family) + _tables(block, family)
-    baked = block.sharing is not None and block.sharing.baked(block.fold_depth, block.memory)
-    if (block.memory == "block" or block.codebook and not baked) and fold:
+    if (block.memory == "block" or block.codebook and not block.baked) and fold:
         part += Part(0, -fold * len(reads))  # the last row's fold counters address nothing below it
     return Bill(part, features, stored_bits(block))
 
@@ -180,18 +182,19 @@ def unread(lanes: int, block: Array) -> int:
 
 def _weights(row: Bill, block: Array, lanes: int, family: str) -> None:
     """The first level of a PE's popcount with the weights in front of it, which merge where they are small."""
-    depth, pairs, wide = block.fold_depth, carries(lanes), FAMILIES[family].lut_inputs == 6
-    leaf = FAMILIES[family].leaf
+    depth, wide, leaf = block.fold_depth, FAMILIES[family].lut_inputs == 6, FAMILIES[family].leaf
+    kernels = lanes // block.kernel if block.kernel else 0
+    pairs, odds = (kernels * carries(block.kernel), 0 if block.even else kernels) if kernels else (carries(lanes), 1)
     free = pairs + 1 if wide else 2 * pairs + 1  # with weights from elsewhere
     if depth == 1 and not block.loaded:
         row.part += Part(pairs)
     elif block.loaded or block.memory == "block":
         row.part += Part(free) + (Part() if block.loaded else banked(depth, lanes, family))
     elif depth <= 8 and (wide or depth <= 2):
-        row.part += Part(pairs + 1)  # three lanes and the fold counter are no more inputs than a LUT has
+        row.part += Part(pairs + odds)  # three lanes and the fold counter are no more inputs than a LUT has
     elif depth <= 8:
         row.features[f"carry_{1 << index_bits(depth)}"] += pairs
-        row.part += Part(1 + (lanes % 2 == 0 and depth > 4))  # the odd bit, of one or two lanes
+        row.part += Part(odds + (not kernels and lanes % 2 == 0 and depth > 4))  # the odd bit, of one or two lanes
     elif depth <= leaf // 2:
         row.features[f"rom_merged_{1 << index_bits(depth)}"] += lanes
     else:
@@ -221,7 +224,7 @@ def padded_depth(block: Array, row: int) -> int:
 
 
 def stored_bits(block: Array) -> int:
-    """Bits of weights that an array stores, or of indices and their codewords."""
+    """Bits of weights that an array stores, or of indices and their codewords; where these are baked, of the indices that they stand for."""
     stored = block.pe * block.fold_depth * block.lanes
     book = block.codebook
     return stored // block.kernel * book.index_bits + book.codebook_bits if book else stored

@@ -9,6 +9,8 @@ from bwnhw.families import FAMILIES
 from bwnhw.network import CodebookShape
 from bwnhw.sharing import Sharing
 
+BAKED_DEPTH = 8  # folds up to which the weights of a carry, by the fold counter, take no more than a table of their own would
+
 
 @dataclass(frozen=True)
 class Step:
@@ -77,6 +79,15 @@ class Array:
     def even(self) -> bool:
         """Whether the parities of kernels' matches depend on the activations alone and are counted at the top edge, once for all rows."""
         return self.codebook is not None and self.codebook.even and not self.shared
+
+    @property
+    def baked(self) -> bool:
+        """Whether the fold counter chooses among codewords or their popcounts by itself, so that no index is stored."""
+        if self.codebook is None:
+            return False
+        if self.sharing:
+            return self.sharing.baked(self.fold_depth, self.memory)
+        return self.memory == "lut" and self.fold_depth <= BAKED_DEPTH
 
     def element(self, lane: int) -> int:
         """Which element of a window beat (tap·simd + channel) a lane takes."""

@@ -2,13 +2,15 @@
 
 Each kernel is a prefix chain of its own, so one index stands in place of its weights in every carry: with up to three bits that is still
 one LUT6, as with the fold counter of eight baked weights. With four it is two and a wide multiplexer; from five on the weights are looked
-up first, one LUT6 each.
+up first, one LUT6 each. Up to eight folds no index is stored: the fold counter takes its place.
 """
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from amaranth import Cat, Module, Value, unsigned
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 from numpy.typing import NDArray
 
 from bwnhw.array_block import Array
@@ -28,27 +30,38 @@ Books = tuple[tuple[int, ...], ...]
 class KernelCarries(wiring.Component):
     """The first level of a PE of kernels, without registers: an `odd` bit of weight 1 of each, and all carries, `high`, of weight 2.
 
-    Ports: `acts`, each kernel's lanes encoded by `compressor.prefix_parity`; `weights`, the indices into `books`, or without these the
-    encoded weights; `odd` (absent for `even` kernels, whose odd bits come already counted), `high`.
+    Ports: `acts`, each kernel's lanes encoded by `compressor.prefix_parity`; `weights`, what each of `parts` has its weights by (absent
+    where these never change); `odd` (absent for `even` kernels, whose odd bits come already counted), `high`.
     """
 
-    def __init__(self, count: int, kernel: int, books: Books = (), *, even: bool) -> None:
-        self._parts = [Carries(kernel, book) for book in books] or [Carries(kernel) for _ in range(count)]
-        self._kernel, self._width = kernel, index_bits(books) if books else kernel
-        super().__init__({"acts": In(count * kernel), "weights": In(count * self._width), **({} if even else {"odd": Out(count)}),
-                          "high": Out(count * carries(kernel))})
+    def __init__(self, parts: Sequence[Carries], kernel: int, *, even: bool) -> None:
+        self._parts, self._kernel = parts, kernel
+        ports = {"acts": In(len(parts) * kernel), "high": Out(len(parts) * carries(kernel))}
+        if not even:
+            ports["odd"] = Out(len(parts))
+        if width := sum(len(getattr(part, name)) for part in parts for name in picks(part)):
+            ports["weights"] = In(width)
+        super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        at = 0
         for number, part in enumerate(self._parts):
             m.submodules[f"kernel_{number}"] = part
-            picked = part.fold if "fold" in part.signature.members else part.weights
-            m.d.comb += [part.acts.eq(self.acts[number * self._kernel:(number + 1) * self._kernel]),
-                         picked.eq(self.weights[number * self._width:(number + 1) * self._width])]
+            m.d.comb += part.acts.eq(self.acts[number * self._kernel:(number + 1) * self._kernel])
+            for name in picks(part):
+                picked = getattr(part, name)
+                m.d.comb += picked.eq(self.weights[at:at + len(picked)])
+                at += len(picked)
         if "odd" in self.signature.members:
             m.d.comb += self.odd.eq(Cat(part.odd for part in self._parts))
         m.d.comb += self.high.eq(Cat(part.high for part in self._parts))
         return m
+
+
+def picks(part: Carries) -> list[str]:
+    """The port by which a first level has its weights; none where these never change."""
+    return [name for name in ("fold", "weights") if name in part.signature.members]
 
 
 class Decoder(wiring.Component):
@@ -67,16 +80,17 @@ class Decoder(wiring.Component):
         return m
 
 
-class KernelPopcount(wiring.Component):
-    """`count` = number of lanes that match the kernels of `weights`, the indices, `latency` cycles later. One sum per cycle.
+class BareKernelPopcount(wiring.Component):
+    """`count` = number of lanes that match a column's kernels, `latency` cycles later. One sum per cycle. By what these are chosen, its
+    kinds say.
 
     Ports: `acts`, each kernel's lanes encoded, and of `even` kernels above them how many are odd, a cycle later where the popcount has
-    registers; `weights`; `count`. `latency` may be more than it needs.
+    registers; `count`. `latency` may be more than it needs.
     """
 
-    def __init__(self, books: Books, column: Column) -> None:
-        self._books, self._column = books, column
-        super().__init__({"acts": In(column.width), "weights": In(len(books) * index_bits(books)), "count": Out(range(column.lanes + 1))})
+    def __init__(self, column: Column, more: Mapping[str, Member]) -> None:
+        self._column = column
+        super().__init__({"acts": In(column.width), "count": Out(range(column.lanes + 1)), **more})
 
     @property
     def latency(self) -> int:
@@ -86,18 +100,16 @@ class KernelPopcount(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         column = self._column
-        beside = index_bits(self._books) >= DECODED[FAMILIES[column.family].lut_inputs]
-        m.submodules.carries = first = KernelCarries(len(self._books), column.kernel, () if beside else self._books, even=column.even)
-        weights: Value = self.weights
-        if beside:
-            m.submodules.decoder = decoder = Decoder(self._books, column.kernel)
-            m.d.comb += decoder.index.eq(weights)
-            weights = decoder.weights
-        m.d.comb += [first.acts.eq(self.acts), first.weights.eq(weights)]
+        m.submodules.carries = first = self._first(m)
+        m.d.comb += first.acts.eq(self.acts[:column.lanes])
         spent = column.kernel_latency
         count = self._counted(m, first, spent) if column.even else self._all_counted(m, Cat(first.odd, first.high), spent)
         m.d.comb += self.count.eq(delay(m, count, column.latency - spent, "wait"))
         return m
+
+    def _first(self, m: Module) -> KernelCarries:
+        """The first level, its weights connected."""
+        raise NotImplementedError
 
     def _all_counted(self, m: Module, bits: Value, spent: int) -> Value:
         """The number of matching lanes, from odd bits and carries."""
@@ -120,10 +132,45 @@ class KernelPopcount(wiring.Component):
         return tree.count
 
 
+class KernelPopcount(BareKernelPopcount):
+    """Kernels by their indices, the port `weights`."""
+
+    def __init__(self, books: Books, column: Column) -> None:
+        self._books = books
+        super().__init__(column, {"weights": In(len(books) * index_bits(books))})
+
+    def _first(self, m: Module) -> KernelCarries:
+        column, weights = self._column, self.weights
+        if index_bits(self._books) < DECODED[FAMILIES[column.family].lut_inputs]:
+            first = KernelCarries([Carries(column.kernel, book) for book in self._books], column.kernel, even=column.even)
+        else:
+            first = KernelCarries([Carries(column.kernel) for _ in self._books], column.kernel, even=column.even)
+            m.submodules.decoder = decoder = Decoder(self._books, column.kernel)
+            m.d.comb += decoder.index.eq(weights)
+            weights = decoder.weights
+        m.d.comb += first.weights.eq(weights)
+        return first
+
+
+class BakedKernelPopcount(BareKernelPopcount):
+    """Kernels by the fold counter, the port `fold` (absent at depth 1): `tables` of their encoded weights by fold."""
+
+    def __init__(self, tables: Books, column: Column) -> None:
+        self._tables = tables
+        super().__init__(column, {"fold": In(index_bits(tables))} if index_bits(tables) else {})
+
+    def _first(self, m: Module) -> KernelCarries:
+        first = KernelCarries([Carries(self._column.kernel, table) for table in self._tables], self._column.kernel, even=self._column.even)
+        if "weights" in first.signature.members:
+            m.d.comb += first.weights.eq(Cat(*[self.fold] * len(self._tables)))
+        return first
+
+
 class KernelRow(Row):
-    """A row that stores indices by fold: in LUTs a table for each column, read beside the PE's fold register; in block RAM one memory for
-    the whole row, so that no bits of it are wasted, in banks as wide as a block RAM is at that depth. A bank is read beside the fold
-    register of the first column that has bits in it, and the others' bits follow as many cycles later as they are further right."""
+    """A row that stores indices by fold, where they aren't baked into the PEs: in LUTs a table for each column, read beside the PE's fold
+    register; in block RAM one memory for the whole row, so that no bits of it are wasted, in banks as wide as a block RAM is at that depth.
+    A bank is read beside the fold register of the first column that has bits in it, and the others' bits follow as many cycles later as
+    they are further right."""
 
     def __init__(self, array: Array, tables: RowTables, kernels: KernelTables, number: int) -> None:
         self._kernels, self._index = kernels, kernels.index[number]
@@ -133,6 +180,10 @@ class KernelRow(Row):
     def _processing(self, m: Module, column: Column, fold: int) -> ProcessingElement:
         places = slice(column.first_lane // column.kernel, (column.first_lane + column.lanes) // column.kernel)
         books = tuple(tuple(words(prefix_parity(book))) for book in self._kernels.codewords[places])
+        if self._array.baked:
+            indices = self._index[:, places].T.tolist()
+            tables = tuple(tuple(book[at] for at in by_fold) for book, by_fold in zip(books, indices, strict=True))
+            return ProcessingElement(column, fold, tables[0], BakedKernelPopcount(tables, column))
         pe = ProcessingElement(column, fold, popcount=KernelPopcount(books, column))
         m.d.comb += pe.weights.eq(self._indices(m, column, fold, places, index_bits(books)))
         return pe
