@@ -224,7 +224,7 @@ def padded_depth(block: Array, row: int) -> int:
 
 
 def stored_bits(block: Array) -> int:
-    """Bits of weights that an array stores, or of indices and their codewords; where these are baked, of the indices that they stand for."""
+    """Bits of weights that an array stores, or of indices and their codewords; where they are baked, of those that they would be."""
     stored = block.pe * block.fold_depth * block.lanes
     book = block.codebook
     return stored // block.kernel * book.index_bits + book.codebook_bits if book else stored

@@ -90,9 +90,24 @@ def test_compress_and_train(tmp_path, capsys):
     assert [node.codebook.words for node in network.topology.nodes if getattr(node, "codebook", None)] == [16, 16]
 
 
+def test_compress_for_arrays_and_for_unrolled_layers(tmp_path, capsys):
+    """Codewords of one parity, whose index is some of their taps; and filters that differ in fewer kernels than without a pull."""
+    def compressed(*options):
+        status, _, err = call(capsys, "compress", MODEL, "--bits", "4", *options, "-o", tmp_path / "small.onnx")
+        assert status == 0, err
+        return [params.codebook for params in lower(load(tmp_path / "small.onnx")).params if getattr(params, "codebook", None)]
+
+    assert all(book.shape.even and book.shape.direct >= 5 for book in compressed("--even", "--systematic"))  # the parity, too, is no table
+    nearest = [[min((row != other).sum() for at, other in enumerate(book.index) if at != number) for number, row in enumerate(book.index)]
+               for book in (*compressed(), *compressed("--pull", "0.6"))]
+    assert np.mean(nearest[2]) < 0.8 * np.mean(nearest[0]) and np.mean(nearest[3]) < 0.8 * np.mean(nearest[1])
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--bits", "10"], "expected 1 to 9 bits, found 10"), (["--bits", "9"], "makes smaller, found none"),
     (["--bits", "4", "--hw-lambda", "-1"], "expected hw_lambda of at least 0, found -1"),
+    (["--bits", "4", "--pull", "nan"], "expected pull of at least 0, found nan"),
+    (["--bits", "4", "--even", "--complement-closed"], "expected complement_closed without systematic and even"),
     (["--bits", "4", "--epochs", "2"], "expected --train RECIPE with them, found none"),
     (["--bits", "3", "--unit", "row"], "makes smaller, found none"),
 ])

@@ -6,6 +6,7 @@ weight. Its schedule, metric and scope aren't published where we could read them
 """
 
 from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from bwnhw.models.codebooks.base import CodebookBinarizer, Latent, Shared, value
 from bwnhw.network import Codebook
 
 _PROGRESSIVE = 0.5  # share of the time behind the warm-up in which the bits go down
+_GROWING = 0.3  # and in which the pull grows
 
 
 class Qbn(CodebookBinarizer):
@@ -26,12 +28,14 @@ class Qbn(CodebookBinarizer):
 
     Then the codebook is chosen again `refreshes` times, evenly spread over the rest. With `progressive` the bits go from 8 down to `bits`
     in the first half of that rest, each time with a new choice. `unit` is "kernel", or "row" for kernels larger than 3×3.
-    With a `pull` filters are drawn to one another, by a tree that is made whenever the codebook is chosen.
+    With a `pull` filters are drawn to one another, by a tree that is made whenever the codebook is chosen; it grows from 0 to the whole in
+    the first 0.3 of the time behind the warm-up.
     A layer whose indices and codebook would take more bits than its weights stays as it is.
     """
 
     stage: Tensor
     parents: Tensor
+    signs: Tensor
     heights: Tensor
 
     def __init__(self, inner: Binarizer, shared: Shared, bits: int = 4, scope: str = "layer", complement_closed: bool = False,
@@ -45,8 +49,9 @@ class Qbn(CodebookBinarizer):
         selection = Selection(bits, Scope(scope), complement_closed, hw_lambda, Unit(unit), systematic, even, pull)
         super().__init__(inner, selection, TAPS - 1 if progressive and bits < TAPS else bits)
         self.shared, self.warm_up, self.refreshes, self.progressive, self.least = shared, warm_up, refreshes, progressive, bits
+        self.strength = 1.0  # of the pull: whole, unless a training has just begun
         self.register_buffer("stage", torch.full((), -1, dtype=torch.int64))
-        for name in ("parents", "heights"):
+        for name in ("parents", "signs", "heights"):
             self.register_buffer(name, torch.zeros(len(inner.latent), dtype=torch.int64))
 
     def advance(self, progress: float) -> None:
@@ -55,6 +60,7 @@ class Qbn(CodebookBinarizer):
         if progress < self.warm_up or not self.selection.pays(tuple(self.latent.shape)):
             return
         share = (progress - self.warm_up) / (1 - self.warm_up)
+        self.strength = min(1.0, share / _GROWING)
         bits = self._bits(share)
         stage = int(share * (self.refreshes + 1)) * (TAPS + 1) + bits
         if stage != int(self.stage):
@@ -67,13 +73,15 @@ class Qbn(CodebookBinarizer):
         latent = values(self.inner)
         words = self.shared.words(at, stage) if at.scope is Scope.GLOBAL else select([latent], at)
         self.adopt(words)
-        close = closeness(mapped(latent, words, at).weights)
-        self.parents.copy_(torch.from_numpy(close.parents))
-        self.heights.copy_(torch.from_numpy(close.heights))
+        book = mapped(latent, words, at)
+        close = closeness(book.weights, prod(book.shape.taps))
+        for name in ("parents", "signs", "heights"):
+            getattr(self, name).copy_(torch.from_numpy(getattr(close, name)))
 
     def mapped(self, latent: Latent, words: Words) -> Codebook:
         """The codebook with the index of every kernel, drawn to the filter before its own where there is a pull."""
-        return drawn(latent, words, self.selection, Closeness(self.parents.cpu().numpy(), self.heights.cpu().numpy()))
+        at = replace(self.selection, pull=self.strength * self.selection.pull)
+        return drawn(latent, words, at, Closeness(*(found.cpu().numpy() for found in (self.parents, self.signs, self.heights))))
 
     def _bits(self, share: float) -> int:
         steps = TAPS - self.least

@@ -8,7 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bwnhw.codebooks import Selection, select  # noqa: E402  # after importorskip
+from bwnhw.close_filters import closeness, drawn  # noqa: E402  # after importorskip
+from bwnhw.codebooks import Selection, select  # noqa: E402
 from bwnhw.errors import InputError  # noqa: E402
 from bwnhw.kernels import KERNELS, codes, complement, signs  # noqa: E402
 from bwnhw.models.binarizers import BINARIZERS  # noqa: E402
@@ -219,7 +220,41 @@ def test_rows_of_large_kernels():
     assert len(np.unique(codes(book.export_bits()[0].reshape(-1, 5)))) <= 4
 
 
+def test_even_and_systematic_codewords():
+    assert wrapped(Qbn, bits=3, even=True).codebook().shape.even
+    assert wrapped(Qbn, bits=4, systematic=True).codebook().shape.direct >= 4
+
+
+def test_the_pull_grows_and_then_stays():
+    book = wrapped(Qbn, bits=4, pull=0.8)
+    plain, latent, words = wrapped(Qbn, bits=4).codebook(), values(book), book.words.numpy()
+    close = closeness(plain.weights, 9)
+    for progress, strength in ((0.0, 0.0), (0.15, 0.4), (0.3, 0.8), (0.99, 0.8)):
+        book.advance(progress)
+        expected = drawn(latent, words, Selection(4, pull=strength), close)
+        np.testing.assert_array_equal(book.codebook().index, expected.index)
+    assert not np.array_equal(expected.index, plain.index)
+    np.testing.assert_array_equal(drawn(latent, words, Selection(4, pull=0.0), close).index, plain.index)
+
+
+def test_the_tree_of_filters_is_kept_until_the_codebook_is_chosen_again():
+    book = wrapped(Qbn, bits=4, pull=0.8, refreshes=1)
+    first = book.parents.clone()
+    with torch.no_grad():
+        book.latent.copy_(torch.randn(SHAPE))
+    book.advance(0.49)
+    assert torch.equal(book.parents, first)
+    other = wrapped(Qbn, seed=5, bits=4, pull=0.8, refreshes=1)
+    other.load_state_dict(copy.deepcopy(book.state_dict()))
+    assert torch.equal(other.parents, first)
+    other.advance(0.49)
+    np.testing.assert_array_equal(other.codebook().index, book.codebook().index)
+    book.advance(0.5)
+    assert not torch.equal(book.parents, first)
+
+
 @pytest.mark.parametrize(("options", "message"), [
+    ({"pull": float("inf")}, "pull of at least 0, found inf"), ({"even": True, "complement_closed": True}, "without systematic and even"),
     ({"scope": "net"}, "a scope of global, layer, input-channel, found 'net'"), ({"unit": "tap"}, "a unit of kernel, row, found 'tap'"),
     ({"bits": 10}, "1 to 9 bits, found 10"), ({"warm_up": 1.0}, "warm_up in 0..1"), ({"refreshes": -1}, "no negative refreshes")])
 def test_options_without_a_meaning(options, message):

@@ -157,6 +157,14 @@ def codebook_network(seed: int = 0, words: int = 8, even: bool = False) -> tuple
     return b.done(1)
 
 
+def banked_network(seed: int = 0, words: int = 16) -> tuple[Network, Plan]:
+    """Indices in block RAM, more of them than one is wide, for several columns in two planes."""
+    b = Builder(seed, Ints(13, 3, 4, 0, 3))
+    b.conv(4, Engine(2, 13, 9, planes=2, lanes=27, memory="block", codebook="index"), (3, 3), (1, 1), (1, 1, 1, 1), book=(1, words))
+    b.pool("max", (3, 4), (1, 1))
+    return b.done(13)
+
+
 def row_kernels_network(seed: int = 0, words: int = 4) -> tuple[Network, Plan]:
     """Kernels of three taps and of two as indices, all of one parity: PEs of one, whose popcount has no register, beside wider ones."""
     b = Builder(seed, Ints(3, 4, 6, 0, 1))

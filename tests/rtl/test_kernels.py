@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import codebook_network, row_kernels_network
+from networks import banked_network, codebook_network, row_kernels_network
 from test_top import check, images, simulate
 
 from bwnhw.cycles import cycles
 from bwnhw.design import design as lay_out
 from bwnhw.errors import PlanError
+from bwnhw.kernel_bill import bank_columns
 from bwnhw.network import BIPOLAR_WEIGHTS, CodebookShape, Conv, Network
 from bwnhw.plan import Engine, Plan, from_json, to_json
 
@@ -59,6 +60,15 @@ def test_values_and_cycles_of_codewords_of_one_parity(words: int, family: str) -
 def test_values_of_kernels_of_two_and_three_taps_of_one_parity(seed: int, family: str) -> None:
     network, plan = row_kernels_network(seed)
     held_to_golden(network, replace(plan, family=family), even=3)
+
+
+@pytest.mark.parametrize(("family", "banks"), [("xc7", 2), ("ecp5", 2), ("ice40", 4)])
+def test_values_of_indices_in_several_banks(family: str, banks: int) -> None:
+    network, plan = banked_network()
+    plan = replace(plan, family=family)
+    array = lay_out(network.topology, plan).stages[0].array
+    assert len(bank_columns(array, family)) == banks and array.columns == 10
+    held_to_golden(network, plan, even=0)
 
 
 def test_a_codeword_of_another_parity_is_found() -> None:
