@@ -17,7 +17,10 @@ def kernel_first(book: CodebookShape, lanes: int, family: str) -> Part:
     index."""
     taps, bits = _taps(book), book.index_bits
     if FAMILIES[family].lut_inputs == 4:
-        return Part(round(lanes * LUT4_OF_TAPS[min(bits, len(LUT4_OF_TAPS) - 1)]))
+        each = LUT4_OF_TAPS[min(bits, len(LUT4_OF_TAPS) - 1)]
+        spared = book.direct * (each - 1) if bits > 3 else 0.0  # those of up to three bits are part of a carry's LUTs anyway
+        odd = 1 << max(0, bits - 3) if book.even else 0
+        return Part(round(lanes // taps * (taps * each - spared - odd)))
     if bits >= DECODED[FAMILIES[family].lut_inputs]:
         luts = (book.decoded << max(0, bits - FAMILIES[family].lut_inputs)) + carries(taps)
     else:
