@@ -18,7 +18,8 @@ from bwnhw.onnx_read import load
 
 FLOORS = {"digits-conv": 0.97, "mnist-sfc": 0.975, "mnist-lenet3x3-w1a1": 0.988, "mnist-lenet3x3-w1a2": 0.988,
           "mnist-lenet3x3-w1a1-p6": 0.985, "mnist-lenet3x3-w1a1-p5": 0.985, "mnist-lenet3x3-w1a1-p4": 0.985, "mnist-lenet3x3-w1a1-p3": 0.98,
-          "mnist-lenet3x3-w1a1-p2": 0.965, "mnist-lenet5-w1a1": 0.992, "mnist-lenet5-w1a8": 0.994, "mnist-lenet5-w1a8-parq": 0.994}
+          "mnist-lenet3x3-w1a1-p2": 0.965, "mnist-lenet3x3-w1a1-p4-pull": 0.98, "mnist-lenet3x3-w1a1-p3-pull": 0.97,
+          "mnist-lenet3x3-w1a1-p2-pull": 0.96, "mnist-lenet5-w1a1": 0.992, "mnist-lenet5-w1a8": 0.994, "mnist-lenet5-w1a8-parq": 0.994}
 
 
 def test_names():
