@@ -3,7 +3,7 @@
     python benchmarks/codebook_shared.py [--quick] [--rows N] [--json FILE]
 
 Arrays of 8 rows × 72 lanes (eight kernels of nine taps), tables in LUTs, fold depths 8, 64 and 256: without a codebook (random weights, PEs
-of 36 lanes), and with random codebooks of four kernels in two pairs, of four without pairs, and of eight in four pairs, as indices that PEs
+of 72 lanes), and with random codebooks of four kernels in two pairs, of four without pairs, and of eight in four pairs, as indices that PEs
 decode and as indices that choose from popcounts of the top edge. Family xc7, one Yosys, flags of `bwnhw.rtl.synth.SCRIPTS`, LUTs counted as
 in `bwnhw.rtl.netlist`, accumulators and top edge included.
 
