@@ -7,7 +7,7 @@ from bwnhw.compressor import DECODED, carries, odds_bits
 from bwnhw.fabric import Part, bank_width, banked, delay
 from bwnhw.families import FAMILIES
 from bwnhw.network import CodebookShape
-from bwnhw.rom_bill import registered
+from bwnhw.rom_bill import registered, rom_luts
 
 LUT4_OF_TAPS = (1, 1, 1, 13 / 9, 2, 38 / 9, 88 / 9)  # by index bits, per tap: measured on single PEs of random codebooks (nine taps)
 
@@ -41,10 +41,7 @@ def kernel_memory(book: CodebookShape, lanes: int, depth: int, family: str) -> P
         return Part()
     if stored := registered(depth, width, family):
         return stored
-    leaves = -(-depth >> FAMILIES[family].lut_inputs)
-    if FAMILIES[family].lut_inputs == 6:  # beyond two wide multiplexers a LUT joins four results
-        return Part(width * (leaves + (leaves > 4) * -(-leaves // 16)) if depth > 2 else 0, width)
-    return Part(width * (2 * leaves - 1) if depth > 2 else 0, width)
+    return Part(rom_luts(width, depth, 1.0, family), width)
 
 
 def bank_columns(block: Array, family: str) -> tuple[int, ...]:
