@@ -1,10 +1,12 @@
-"""Accuracy against weight bits and against LUTs: LeNet-3x3 on MNIST with kernels of one bit per weight and with codebooks of 6 to 2 bits.
+"""Accuracy against weight bits and against LUTs: LeNet-3x3 on MNIST with kernels of one bit per weight and with codebooks of 6 to 2 bits,
+and with filters that were drawn to one another (`pull`).
 
     python benchmarks/codebook_front.py [--quick] [--json FILE] [--plot FILE]
 
 Accuracy is that of the integer network over MNIST's test images, from the cards; bits are those that the file's weights and codebooks take;
 LUTs and block RAMs (18 kbit) are estimated for xc7 at the planner's cheapest plan for each interval, no tool is run. `--plot` draws both
-fronts (PNG or SVG; extra `plot`); points that another is nowhere worse than are hollow. `--quick` takes one interval. Exit status 0.
+fronts (PNG or SVG; extra `plot`), dashed for networks with a pull; points that another on the same line is nowhere worse than are hollow.
+`--quick` takes one interval. Exit status 0.
 """
 
 import argparse
@@ -25,33 +27,44 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "mnist-lenet3x3-w1a1"
-BITS = (6, 5, 4, 3, 2)
+PULLED = "-pull"
+MODELS = ("", "-p6", "-p5", "-p4", "-p3", "-p2", f"-p4{PULLED}", f"-p3{PULLED}", f"-p2{PULLED}")
 INTERVALS = (784, 6_272, 50_176)  # cycles per image: the input port's rate, an eighth and a sixty-fourth of it
 
 
 @dataclass(frozen=True)
 class Point:
-    """One network at one interval. `index_bits` of a kernel: 9 without a codebook."""
+    """One network, `NAME` with `model` behind it, at one interval."""
 
-    index_bits: int
+    model: str
     accuracy: float
     weight_bits: int
     interval: int
     luts: int
     brams: int
 
+    @property
+    def pulled(self) -> bool:
+        """Whether filters were drawn to one another."""
+        return self.model.endswith(PULLED)
+
+    @property
+    def label(self) -> str:
+        """Index bits of a kernel, 9 without a codebook, and whether there was a pull."""
+        return self.model.removeprefix("-p").replace("-", " ") or "9"
+
 
 def points(intervals: Sequence[int]) -> list[Point]:
     """Every network at every interval."""
     made = []
-    for index_bits in (9, *BITS):
-        name = NAME if index_bits == 9 else f"{NAME}-p{index_bits}"
+    for model in MODELS:
+        name = NAME + model
         network, card = bwnhw.lower(bwnhw.load(name)), zoo.card(name)
         assert card is not None  # networks of the zoo have one
         bits = sum(layer.weight_bits for layer in summary(network))
         for interval in intervals:
             found = bwnhw.estimate(network, bwnhw.plan(network, interval=interval))
-            made.append(Point(index_bits, card["accuracy_integer"], bits, interval, found.luts, found.brams))
+            made.append(Point(model, card["accuracy_integer"], bits, interval, found.luts, found.brams))
     return made
 
 
@@ -69,21 +82,25 @@ def drawing(found: Sequence[Point]) -> "Figure":
     figure = Figure(figsize=(10, 4), layout="constrained")
     storage, logic = figure.subplots(1, 2, sharey=True)
     intervals = sorted({one.interval for one in found})
-    _line(storage, [one for one in found if one.interval == intervals[0]], "weight_bits", "")
+    _lines(storage, [one for one in found if one.interval == intervals[0]], "weight_bits", "")
     for interval in intervals:
-        _line(logic, [one for one in found if one.interval == interval], "luts", f"{interval:,} cycles per image")
+        _lines(logic, [one for one in found if one.interval == interval], "luts", f"{interval:,} cycles per image")
     storage.set(xlabel="bits of all weights and codebooks", ylabel="test accuracy, %")
     logic.set(xlabel="LUTs, estimated (xc7)", xscale="log")
     logic.legend(fontsize=8)
     return figure
 
 
-def _line(axes: "Axes", found: Sequence[Point], cost: str, label: str) -> None:
-    costs, accuracies = [getattr(one, cost) for one in found], [100 * one.accuracy for one in found]
-    colour = axes.plot(costs, accuracies, linewidth=0.8, label=label)[0].get_color()
-    for one, x, y in zip(found, costs, accuracies, strict=True):
-        axes.plot(x, y, "o", color=colour, markerfacecolor="none" if dominated(one, found, cost) else colour)
-        axes.annotate(f"{one.index_bits}", (x, y), textcoords="offset points", xytext=(4, -10), fontsize=7)
+def _lines(axes: "Axes", found: Sequence[Point], cost: str, label: str) -> None:
+    """A full line of networks without a pull, labelled, and a dashed one in the same colour of those with one."""
+    colour = axes.plot([], [], linewidth=0.8, label=label)[0].get_color()
+    for pulled in (False, True):
+        line = [one for one in found if one.pulled is pulled]
+        costs, accuracies = [getattr(one, cost) for one in line], [100 * one.accuracy for one in line]
+        axes.plot(costs, accuracies, "--" if pulled else "-", linewidth=0.8, color=colour)
+        for one, x, y in zip(line, costs, accuracies, strict=True):
+            axes.plot(x, y, "o", color=colour, markerfacecolor="none" if dominated(one, line, cost) else colour)
+            axes.annotate(one.label, (x, y), textcoords="offset points", xytext=(4, -10), fontsize=7)
     axes.grid(linewidth=0.3)
 
 
@@ -96,7 +113,7 @@ def main() -> int:
     options = parser.parse_args()
     found = points(INTERVALS[:1] if options.quick else INTERVALS)
     for one in found:
-        print(f"p = {one.index_bits}: {one.accuracy:.2%}, {one.weight_bits:,} bits; at {one.interval:,} cycles per image "
+        print(f"p = {one.label}: {one.accuracy:.2%}, {one.weight_bits:,} bits; at {one.interval:,} cycles per image "
               f"{one.luts:,} LUTs, {one.brams} block RAMs")
     if options.json:
         write_text(options.json, json.dumps([asdict(one) for one in found], indent=1) + "\n")
@@ -105,7 +122,7 @@ def main() -> int:
 
         plots.write(drawing(found), options.plot)
     best = min((one for one in found if one.accuracy >= found[0].accuracy - 0.003), key=lambda one: one.weight_bits)
-    print(f"within 0.3 points of one bit per weight: p = {best.index_bits}, {best.weight_bits / found[0].weight_bits:.2f} of the bits, "
+    print(f"within 0.3 points of one bit per weight: p = {best.label}, {best.weight_bits / found[0].weight_bits:.2f} of the bits, "
           f"{best.luts / found[0].luts:.2f} of the LUTs at {found[0].interval:,} cycles per image")
     return 0
 
